@@ -126,18 +126,18 @@ typedef struct bitcask_options {
   bitcask_sync_mode sync; /* BITCASK_SYNC_FULL */
   bool mmap;              /* true; false: read data files with pread */
   bool verify;            /* true; false: do not check the CRC when a value is read */
-  int timeout_ms;         /* 0; longest wait for another writer, by bitcask_put, bitcask_delete,
-                             bitcask_merge and bitcask_sync; negative: for ever */
+  int timeout_ms;         /* 0; longest wait for another writer, by bitcask_put, bitcask_delete
+                             and bitcask_merge; negative: for ever */
   uint64_t max_file_size; /* 2 GiB, >= 1; bytes at which the active file is sealed */
 
   /* Merge policy, see bitcask_needs_merge. */
-  unsigned frag_merge_trigger;        /* 60, 0..100 per cent; over 100: never */
-  unsigned frag_threshold;            /* 40, 0..100 per cent; over 100: never */
-  uint64_t dead_bytes_merge_trigger;  /* 512 MiB */
-  uint64_t dead_bytes_threshold;      /* 128 MiB */
-  uint64_t small_file_threshold;      /* 10 MiB; 0: off */
-  uint32_t expiry_secs;               /* 0 = off; a record is expired if tstamp < now - expiry_secs */
-  uint32_t expiry_grace_time;         /* 0; seconds that the expiry trigger waits longer */
+  unsigned frag_merge_trigger;       /* 60, 0..100 per cent; over 100: never */
+  unsigned frag_threshold;           /* 40, 0..100 per cent; over 100: never */
+  uint64_t dead_bytes_merge_trigger; /* 512 MiB */
+  uint64_t dead_bytes_threshold;     /* 128 MiB */
+  uint64_t small_file_threshold;     /* 10 MiB; 0: off */
+  uint32_t expiry_secs;       /* 0 = off; a record is expired if tstamp < now - expiry_secs */
+  uint32_t expiry_grace_time; /* 0; seconds that the expiry trigger waits longer */
 
   /* Called with one line of text about something that needs no action now but
   ** should be known: bytes that were cut off, a file that was ignored.  May be
@@ -153,13 +153,13 @@ void bitcask_options_init(bitcask_options *o);
 ** entry is delivered. */
 typedef struct bitcask_entry {
   const void *key;
-  const void *value;  /* NULL if values were not asked for */
+  const void *value; /* NULL if values were not asked for */
   uint32_t key_sz;
-  uint32_t value_sz;  /* known even if values were not asked for */
-  uint32_t file_id;   /* BITCASK_NO_FILE: written by the transaction itself, not yet committed */
-  uint32_t tstamp;    /* Unix seconds of the write */
-  uint64_t offset;    /* of the record in its data file */
-  uint32_t total_sz;  /* bytes of the record: 14 + key_sz + value_sz */
+  uint32_t value_sz; /* known even if values were not asked for */
+  uint32_t file_id;  /* BITCASK_NO_FILE: written by the transaction itself, not yet committed */
+  uint32_t tstamp;   /* Unix seconds of the write */
+  uint64_t offset;   /* of the record in its data file */
+  uint32_t total_sz; /* bytes of the record: 14 + key_sz + value_sz */
 } bitcask_entry;
 
 typedef struct bitcask bitcask;
@@ -202,8 +202,9 @@ int bitcask_close(bitcask *bc, bitcask_error *err);
 /*
 ** Pick up what other processes have committed since the last call.  Called by
 ** bitcask_begin, bitcask_get and bitcask_snapshot_open themselves.
-** Cost when there is nothing new: no system call.
-** BITCASK_IOERR, BITCASK_NOMEM: the handle stays at its older, consistent state.
+** Cost when there is nothing new: no system call, once a process of this library
+** has written to the directory since boot; else a listing of the directory.
+** BITCASK_IOERR, BITCASK_NOMEM: nothing can be read until a later call succeeds.
 */
 int bitcask_refresh(bitcask *bc, bitcask_error *err);
 
@@ -276,7 +277,8 @@ int bitcask_txn_contains(bitcask_txn *txn, const void *key, size_t key_sz);
 /*
 ** Savepoints are numbers >= 0, as SQLite gives them.  savepoint(n) marks the
 ** present state, replacing marks >= n.  rollback_to(n) undoes all since the
-** oldest mark >= n, and everything if there is none; mark n stays.  release(n)
+** oldest mark >= n, and that state is mark n from then on; if there is none, it
+** undoes everything and forgets all marks.  release(n)
 ** forgets marks >= n and undoes nothing.
 ** savepoint: BITCASK_NOMEM.  rollback_to: BITCASK_IOERR, BITCASK_NOMEM; then the
 ** transaction can only be rolled back.
@@ -322,10 +324,11 @@ void bitcask_snapshot_close(bitcask_snapshot *snap);
 
 /*
 ** A number that changes whenever a snapshot opened now would differ from one
-** opened before: for deciding whether a snapshot at hand is still the newest.
-** Picks up other processes' commits (bitcask_refresh).  `txn` as above.
+** opened before, be it by a commit of anybody or by a write of a transaction of
+** this handle: for deciding whether a snapshot at hand is still the newest.
+** Picks up other processes' commits (bitcask_refresh).
 */
-int bitcask_generation(bitcask *bc, bitcask_txn *txn, uint64_t *out, bitcask_error *err);
+int bitcask_generation(bitcask *bc, uint64_t *out, bitcask_error *err);
 
 /*
 ** Look a key up.  With `scratch` the value is read as well: out->value points
@@ -398,10 +401,10 @@ typedef struct bitcask_merge_options {
 } bitcask_merge_options;
 
 typedef struct bitcask_merge_result {
-  int64_t freed_bytes;  /* of files removed less files written; can be below 0 */
-  uint32_t n_inputs;    /* files removed */
-  uint32_t n_outputs;   /* files written */
-  uint32_t n_damaged;   /* inputs with damage: survivors copied, the file renamed to
+  int64_t freed_bytes; /* of files removed less files written; can be below 0 */
+  uint32_t n_inputs;   /* files removed */
+  uint32_t n_outputs;  /* files written */
+  uint32_t n_damaged;  /* inputs with damage: survivors copied, the file renamed to
                            <id>.bitcask.data.damaged and kept */
 } bitcask_merge_result;
 
@@ -420,10 +423,12 @@ int bitcask_merge(bitcask *bc, const bitcask_merge_options *o, bitcask_merge_res
 /*
 ** Would BITCASK_MERGE_POLICY do something?  A merge is due if any sealed file meets
 ** frag_merge_trigger or dead_bytes_merge_trigger (>=) or has expired as a
-** whole (newest_tstamp < now - expiry_secs - expiry_grace_time), or holds no
-** value at all; it then takes every sealed file that meets frag_threshold or
-** dead_bytes_threshold (>=), is smaller than small_file_threshold, or has
-** expired.
+** whole (newest_tstamp < now - expiry_secs - expiry_grace_time), or holds
+** nothing live; it then takes every sealed file that meets frag_threshold or
+** dead_bytes_threshold (>=), is smaller than small_file_threshold, has expired,
+** or holds nothing live.  Tombstones count neither as live nor as dead, and a
+** file of tombstones alone is due only if there is no file below it: as long
+** as there is, they may be needed.
 */
 int bitcask_needs_merge(bitcask *bc, bool *out, bitcask_error *err);
 
@@ -431,7 +436,7 @@ int bitcask_needs_merge(bitcask *bc, bool *out, bitcask_error *err);
 
 typedef enum bitcask_file_state { BITCASK_FILE_ACTIVE, BITCASK_FILE_IMMUTABLE } bitcask_file_state;
 
-/* One data file.  A tombstone counts as a dead record. */
+/* One data file. */
 typedef struct bitcask_file_stat {
   uint32_t file_id;
   bitcask_file_state state;
@@ -440,10 +445,12 @@ typedef struct bitcask_file_stat {
   uint64_t total_bytes;     /* size of the file */
   uint64_t live_bytes;      /* of records that the keydir points at */
   uint64_t dead_bytes;      /* total_bytes - live_bytes */
-  uint64_t total_keys;      /* records, tombstones included */
-  uint64_t live_keys;
-  unsigned fragmented;      /* trunc((1 - live_keys/total_keys) * 100); 100 if empty */
-  uint32_t oldest_tstamp;   /* 0 if there are no records */
+  uint64_t tombstone_bytes; /* of dead_bytes: tombstones and batch markers */
+  uint64_t total_keys;      /* records with values */
+  uint64_t live_keys;       /* ... that the keydir points at */
+  uint64_t tombstones;      /* tombstones and batch markers */
+  unsigned fragmented;    /* trunc((1 - live_keys/total_keys) * 100); 100 if there are no values */
+  uint32_t oldest_tstamp; /* 0 if there are no records */
   uint32_t newest_tstamp;
 } bitcask_file_stat;
 
@@ -460,12 +467,12 @@ typedef struct bitcask_status_info {
   uint64_t files;
   uint64_t live_bytes;
   uint64_t dead_bytes;
-  uint64_t disk_bytes;    /* data and hint files */
-  uint64_t keydir_bytes;  /* memory of the keydir, everything counted */
-  uint64_t snapshots;     /* open now on this handle */
-  uint64_t generation;    /* commits and merges seen */
-  uint32_t active_file;   /* id, BITCASK_NO_FILE if there is none yet */
-  uint32_t writer_pid;    /* of the live process named in bitcask.write.lock, 0 if none */
+  uint64_t disk_bytes;   /* data and hint files */
+  uint64_t keydir_bytes; /* memory of the keydir, everything counted */
+  uint64_t snapshots;    /* open now on this handle */
+  uint64_t generation;   /* commits and merges seen */
+  uint32_t active_file;  /* id, BITCASK_NO_FILE if there is none yet */
+  uint32_t writer_pid;   /* of the live process named in bitcask.write.lock, 0 if none */
 } bitcask_status_info;
 
 int bitcask_status(bitcask *bc, bitcask_status_info *out, bitcask_error *err);
@@ -490,8 +497,7 @@ typedef struct bitcask_problem {
 ** BITCASK_OK also when problems were reported: *n_problems counts them.
 */
 int bitcask_verify(bitcask *bc, int (*report)(void *ctx, const bitcask_problem *p),
-                   int (*progress)(void *ctx), void *ctx, uint64_t *n_problems,
-                   bitcask_error *err);
+                   int (*progress)(void *ctx), void *ctx, uint64_t *n_problems, bitcask_error *err);
 
 #ifdef __cplusplus
 }

@@ -19,17 +19,17 @@
 #include <sys/uio.h>
 
 enum {
-  BC_OPEN_READ = 0,       /* existing file, for reading */
-  BC_OPEN_WRITE = 1,      /* for reading and writing */
-  BC_OPEN_CREATE = 2,     /* make it (mode 0666 & umask) if it is not there */
-  BC_OPEN_EXCLUSIVE = 4,  /* with CREATE: EEXIST if it is there */
-  BC_OPEN_PRIVATE = 8     /* with CREATE: mode 0600 */
+  BC_OPEN_READ = 0,      /* existing file, for reading */
+  BC_OPEN_WRITE = 1,     /* for reading and writing */
+  BC_OPEN_CREATE = 2,    /* make it (mode 0666 & umask) if it is not there */
+  BC_OPEN_EXCLUSIVE = 4, /* with CREATE: EEXIST if it is there */
+  BC_OPEN_PRIVATE = 8    /* with CREATE: mode 0600 */
 };
 
 typedef struct bc_stat {
   uint64_t size;
   uint64_t inode;
-  uint32_t mode;      /* st_mode */
+  uint32_t mode; /* st_mode */
   int64_t mtime_secs;
 } bc_stat;
 
@@ -76,13 +76,18 @@ struct bc_env {
   ** `kind`?  Needs no write permission. */
   int (*lock_held)(void *ctx, int fd, uint64_t pos, bc_lock_kind kind, bool *held);
 
-  int64_t (*now)(void *ctx);            /* Unix seconds */
+  int64_t (*now)(void *ctx); /* Unix seconds */
   uint64_t (*monotonic_ms)(void *ctx);
   void (*sleep_us)(void *ctx, unsigned us);
   int (*random)(void *ctx, void *buf, size_t n);
   uint32_t (*pid)(void *ctx);
-  /* Is there a process with this pid, not started later than `since` (Unix
-  ** seconds)?  One that may not be signalled (EPERM) is alive. */
+  /* A page of 4,096 bytes that begins with a 1 here and with a 0 in a forked child:
+  ** tells them apart without a system call.  May be NULL, or fail: then `pid` is
+  ** asked.  Given back by unmap. */
+  int (*fork_guard)(void *ctx, void **out);
+  /* Is there a process with this pid, not started (much) later than `since`
+  ** (Unix seconds; INT64_MAX: whenever)?  One that may not be signalled (EPERM)
+  ** is alive. */
   bool (*pid_alive)(void *ctx, uint32_t pid, int64_t since);
   /* 16 bytes that change when the machine boots. */
   int (*boot_id)(void *ctx, uint8_t out[16]);

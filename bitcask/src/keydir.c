@@ -1,0 +1,564 @@
+/*
+** keydir.c - see keydir.h.
+**
+** Sharing between the table and its views: every segment remembers the version
+** at which it was made, every view the version at which it was opened, and
+** opening a view ends a version.  A view sees a segment only if the segment is
+** not younger.  So a segment younger than the newest open view belongs to the
+** table alone and is changed in place; any other is copied first, and the old
+** one goes onto the garbage list of the newest view.  A view that closes hands
+** its garbage to the next older view that can see it, else frees it.
+*/
+#include "keydir.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bitcask.h"
+
+enum {
+  HEAP_START = 256,               /* bytes of entries that a new segment has room for */
+  HEAP_SPLIT = 64 * 1024,         /* a segment with more entries' bytes than this splits ... */
+  SPLIT_MIN_ENTRIES = 16,         /* ... unless it holds a few huge keys only */
+  HEAP_MAX = 4 * 1024 * 1024 - 4, /* 20 bits of 4-byte units in a slot */
+  MAX_DEPTH = 28,
+  ENTRY_HEADER = 20,
+  SLOTS_START = 8
+};
+
+/* slots[n_slots], then heap[heap_cap] */
+typedef struct segment segment;
+struct segment {
+  uint64_t born;
+  segment *next_garbage;
+  uint32_t n_slots;
+  uint32_t count;
+  uint32_t heap_cap;
+  uint32_t heap_used;
+  uint32_t heap_dead; /* bytes of heap_used that belong to removed entries */
+  uint32_t depth;     /* top bits of the hash that all entries share */
+  uint32_t slots[];   /* 0: free; else fingerprint << 20 | (heap offset / 4 + 1) */
+};
+
+/* An entry in the heap, 4-byte aligned, host byte order:
+** 0 file_id, 4 total_sz, 8 tstamp, 12 offset low, 16 offset high (2), 18 key_sz (2), 20 key */
+
+typedef struct directory {
+  unsigned refs; /* the table and views */
+  unsigned depth;
+  uint64_t n_keys;
+  uint64_t key_bytes;
+  segment *seg[];
+} directory;
+
+struct bc_keydir_view {
+  directory *dir;
+  uint64_t version;
+  segment *garbage;
+  bc_keydir_view *older, *newer;
+};
+
+struct bc_keydir {
+  directory *dir;
+  bc_keydir_view *newest;
+  uint64_t version;
+  uint64_t seed;
+  uint64_t memory;
+  bool given_up;
+};
+
+/* ------------------------------------------------------------------- hash */
+
+static inline uint64_t read64(const uint8_t *p) {
+  uint64_t v;
+  memcpy(&v, p, 8);
+  return v;
+}
+
+static inline uint64_t read32(const uint8_t *p) {
+  uint32_t v;
+  memcpy(&v, p, 4);
+  return v;
+}
+
+static inline uint64_t mix(uint64_t a, uint64_t b) {
+  __extension__ unsigned __int128 r = (unsigned __int128)a * b;
+  return (uint64_t)r ^ (uint64_t)(r >> 64);
+}
+
+/* A multiply-and-fold hash in the manner of wyhash. */
+uint64_t bc_keydir_hash(uint64_t seed, const void *key, size_t key_sz) {
+  const uint64_t k0 = 0xa0761d6478bd642f, k1 = 0xe7037ed1a0b428db, k2 = 0x8ebc6af09c88c6e3;
+  const uint8_t *p = key;
+  uint64_t h = seed ^ k0, a = 0, b = 0;
+  size_t n = key_sz;
+
+  for (; n > 16; n -= 16, p += 16) h = mix(read64(p) ^ k1, read64(p + 8) ^ h);
+  if (n >= 8) {
+    a = read64(p);
+    b = read64(p + n - 8);
+  } else if (n >= 4) {
+    a = read32(p);
+    b = read32(p + n - 4);
+  } else if (n > 0) {
+    a = (uint64_t)p[0] << 16 | (uint64_t)p[n / 2] << 8 | p[n - 1];
+  }
+  return mix(mix(a ^ k1, b ^ h) ^ k2, (uint64_t)key_sz ^ k1);
+}
+
+static inline uint32_t fingerprint(uint64_t hash) { return (uint32_t)(hash & 0xfff) << 20; }
+
+static inline uint32_t home_slot(uint64_t hash, uint32_t n_slots) {
+  return (uint32_t)(((hash >> 12 & UINT32_MAX) * n_slots) >> 32);
+}
+
+static inline size_t dir_index(const directory *d, uint64_t hash) {
+  return d->depth ? (size_t)(hash >> (64 - d->depth)) : 0;
+}
+
+/* --------------------------------------------------------------- segments */
+
+static inline uint8_t *heap_of(const segment *s) {
+  return (uint8_t *)(uintptr_t)(s->slots + s->n_slots);
+}
+
+static inline uint8_t *entry_at(const segment *s, uint32_t slot) {
+  return heap_of(s) + ((size_t)(slot & 0xfffff) - 1) * 4;
+}
+
+static inline uint32_t entry_key_sz(const uint8_t *e) {
+  uint16_t n;
+  memcpy(&n, e + 18, 2);
+  return n;
+}
+
+static inline uint32_t entry_size(uint32_t key_sz) { return (ENTRY_HEADER + key_sz + 3) & ~3u; }
+
+static void write_place(uint8_t *e, const bc_place *p) {
+  uint32_t words[4] = {p->file_id, p->total_sz, p->tstamp, (uint32_t)p->offset};
+  uint16_t high = (uint16_t)(p->offset >> 32);
+  memcpy(e, words, sizeof words);
+  memcpy(e + 16, &high, 2);
+}
+
+static void read_place(const uint8_t *e, bc_place *p) {
+  uint32_t words[4];
+  uint16_t high;
+  memcpy(words, e, sizeof words);
+  memcpy(&high, e + 16, 2);
+  p->file_id = words[0];
+  p->total_sz = words[1];
+  p->tstamp = words[2];
+  p->offset = (uint64_t)high << 32 | words[3];
+}
+
+static size_t segment_bytes(uint32_t n_slots, uint32_t heap_cap) {
+  return sizeof(segment) + (size_t)n_slots * 4 + heap_cap;
+}
+
+static segment *segment_new(bc_keydir *kd, uint32_t n_slots, uint32_t heap_cap, uint32_t depth) {
+  segment *s = malloc(segment_bytes(n_slots, heap_cap));
+  if (!s) return NULL;
+  memset(s, 0, sizeof *s + (size_t)n_slots * 4);
+  s->born = kd->version;
+  s->n_slots = n_slots;
+  s->heap_cap = heap_cap;
+  s->depth = depth;
+  kd->memory += segment_bytes(n_slots, heap_cap);
+  return s;
+}
+
+static void segment_free(bc_keydir *kd, segment *s) {
+  kd->memory -= segment_bytes(s->n_slots, s->heap_cap);
+  free(s);
+}
+
+/* The slot of a key, or the free slot where it would go. */
+static uint32_t find_slot(const segment *s, uint64_t hash, const void *key, size_t key_sz) {
+  uint32_t fp = fingerprint(hash), i = home_slot(hash, s->n_slots);
+  const uint8_t *e;
+
+  while (s->slots[i]) {
+    if ((s->slots[i] & ~0xfffffu) == fp) {
+      e = entry_at(s, s->slots[i]);
+      if (entry_key_sz(e) == key_sz && !memcmp(e + ENTRY_HEADER, key, key_sz)) return i;
+    }
+    if (++i == s->n_slots) i = 0;
+  }
+  return i;
+}
+
+static uint32_t free_slot(const segment *s, uint64_t hash) {
+  uint32_t i = home_slot(hash, s->n_slots);
+  while (s->slots[i]) {
+    if (++i == s->n_slots) i = 0;
+  }
+  return i;
+}
+
+/* Put an entry that is known to be absent and to fit. */
+static void append_entry(segment *s, uint32_t slot, uint64_t hash, const void *key, uint32_t key_sz,
+                         const uint8_t *place20) {
+  uint8_t *e = heap_of(s) + s->heap_used;
+  uint16_t n = (uint16_t)key_sz;
+  memcpy(e, place20, 18);
+  memcpy(e + 18, &n, 2);
+  if (key_sz) memcpy(e + ENTRY_HEADER, key, key_sz);
+  s->slots[slot] = fingerprint(hash) | (s->heap_used / 4 + 1);
+  s->heap_used += entry_size(key_sz);
+  s->count++;
+}
+
+static uint32_t slots_for(uint32_t count) {
+  uint32_t n = count + count / 2; /* filled to 2/3; refilled up to 7/8 */
+  return n < SLOTS_START ? SLOTS_START : n;
+}
+
+static bool slots_full(const segment *s) { return s->count + 1 > s->n_slots - s->n_slots / 8; }
+
+/* Copy entries whose hash has `bit` (from the top, 1-based; 0: all) equal to
+** `want` into `to`, which has room. */
+static void copy_entries(bc_keydir *kd, const segment *from, segment *to, uint32_t bit, bool want) {
+  uint64_t hash;
+  uint32_t i;
+  const uint8_t *e;
+
+  for (i = 0; i < from->n_slots; i++) {
+    if (!from->slots[i]) continue;
+    e = entry_at(from, from->slots[i]);
+    hash = bc_keydir_hash(kd->seed, e + ENTRY_HEADER, entry_key_sz(e));
+    if (bit && (hash >> (64 - bit) & 1) != want) continue;
+    append_entry(to, free_slot(to, hash), hash, e + ENTRY_HEADER, entry_key_sz(e), e);
+  }
+}
+
+static void retire(bc_keydir *kd, segment *s) {
+  if (kd->newest && kd->newest->version >= s->born) {
+    s->next_garbage = kd->newest->garbage;
+    kd->newest->garbage = s;
+  } else {
+    segment_free(kd, s);
+  }
+}
+
+/* ------------------------------------------------------------- directories */
+
+static size_t directory_bytes(unsigned depth) {
+  return sizeof(directory) + ((size_t)1 << depth) * sizeof(segment *);
+}
+
+static directory *directory_new(bc_keydir *kd, unsigned depth) {
+  directory *d = malloc(directory_bytes(depth));
+  if (!d) return NULL;
+  d->refs = 1;
+  d->depth = depth;
+  d->n_keys = d->key_bytes = 0;
+  kd->memory += directory_bytes(depth);
+  return d;
+}
+
+static void directory_unref(bc_keydir *kd, directory *d) {
+  if (--d->refs) return;
+  kd->memory -= directory_bytes(d->depth);
+  free(d);
+}
+
+/* Replace the table's directory by a private one of the given depth. */
+static int directory_remake(bc_keydir *kd, unsigned depth) {
+  directory *old = kd->dir, *d = directory_new(kd, depth);
+  size_t i, n = (size_t)1 << depth;
+  if (!d) return BITCASK_NOMEM;
+  d->n_keys = old->n_keys;
+  d->key_bytes = old->key_bytes;
+  for (i = 0; i < n; i++) d->seg[i] = old->seg[i >> (depth - old->depth)];
+  kd->dir = d;
+  directory_unref(kd, old);
+  return BITCASK_OK;
+}
+
+/* Make `s` take the place of the segment at directory index `at`: all the
+** 2^(depth - s->depth) slots of its range.  The directory must be private. */
+static void directory_set(directory *d, size_t at, segment *s) {
+  size_t n = (size_t)1 << (d->depth - s->depth), first = at & ~(n - 1), i;
+  for (i = 0; i < n; i++) d->seg[first + i] = s;
+}
+
+static bool is_private(const bc_keydir *kd, const segment *s) {
+  return !kd->newest || s->born > kd->newest->version;
+}
+
+/* Replace the segment at `at` by a copy with other capacities, entries packed. */
+static int rebuild(bc_keydir *kd, size_t at, uint32_t n_slots, uint32_t heap_cap) {
+  segment *old = kd->dir->seg[at], *s = segment_new(kd, n_slots, heap_cap, old->depth);
+  if (!s) return BITCASK_NOMEM;
+  if (n_slots == old->n_slots && !old->heap_dead) {
+    memcpy(s->slots, old->slots, (size_t)n_slots * 4);
+    memcpy(heap_of(s), heap_of(old), old->heap_used);
+    s->heap_used = old->heap_used;
+    s->count = old->count;
+  } else {
+    copy_entries(kd, old, s, 0, false);
+  }
+  directory_set(kd->dir, at, s);
+  retire(kd, old);
+  return BITCASK_OK;
+}
+
+static int split(bc_keydir *kd, size_t at) {
+  segment *old = kd->dir->seg[at], *half[2];
+  uint32_t n_slots = slots_for(old->count / 2 + old->count / 8), depth = old->depth + 1, cap;
+  size_t n, first;
+  int rc;
+
+  if (old->depth == kd->dir->depth) {
+    rc = directory_remake(kd, kd->dir->depth + 1);
+    if (rc) return rc;
+    at *= 2;
+  }
+  /* Either half could, at worst, get everything. */
+  cap = old->heap_used - old->heap_dead;
+  if (n_slots < old->count + old->count / 7 + 2) n_slots = old->count + old->count / 7 + 2;
+  half[0] = segment_new(kd, n_slots, cap, depth);
+  half[1] = half[0] ? segment_new(kd, n_slots, cap, depth) : NULL;
+  if (!half[1]) {
+    if (half[0]) segment_free(kd, half[0]);
+    return BITCASK_NOMEM;
+  }
+  copy_entries(kd, old, half[0], depth, false);
+  copy_entries(kd, old, half[1], depth, true);
+  n = (size_t)1 << (kd->dir->depth - old->depth);
+  first = at & ~(n - 1);
+  directory_set(kd->dir, first, half[0]);
+  directory_set(kd->dir, first + n / 2, half[1]);
+  retire(kd, old);
+  /* Give back what the worst case did not need; failing to is no failure. */
+  for (int i = 0; i < 2; i++) {
+    (void)rebuild(kd, first + (i ? n / 2 : 0), slots_for(half[i]->count + half[i]->count / 8),
+                  half[i]->heap_used + half[i]->heap_used / 8 + HEAP_START);
+  }
+  return BITCASK_OK;
+}
+
+/* Make the segment of `hash` private, with room for one more entry of `need`
+** bytes (0: none). */
+static int make_room(bc_keydir *kd, uint64_t hash, uint32_t need) {
+  uint32_t live, n_slots;
+  uint64_t cap;
+  segment *s;
+  size_t at;
+  int rc;
+
+  if (kd->dir->refs > 1) {
+    rc = directory_remake(kd, kd->dir->depth);
+    if (rc) return rc;
+  }
+  for (;;) {
+    at = dir_index(kd->dir, hash);
+    s = kd->dir->seg[at];
+    live = s->heap_used - s->heap_dead;
+    if (need && (uint64_t)live + need > HEAP_SPLIT && s->count >= SPLIT_MIN_ENTRIES &&
+        s->depth < MAX_DEPTH) {
+      rc = split(kd, at);
+      if (rc) return rc;
+      continue;
+    }
+    if (is_private(kd, s) && (!need || (s->heap_used + need <= s->heap_cap && !slots_full(s)))) {
+      return BITCASK_OK;
+    }
+    n_slots = need && slots_full(s) ? slots_for(s->count + 1) : s->n_slots;
+    cap = s->heap_cap;
+    if (live + need > cap - cap / 16) cap = (uint64_t)live + need + live / 8 + HEAP_START;
+    if (cap > HEAP_MAX) cap = HEAP_MAX;
+    if ((uint64_t)live + need > cap) return BITCASK_NOMEM;
+    return rebuild(kd, at, n_slots, (uint32_t)cap & ~3u);
+  }
+}
+
+/* ------------------------------------------------------------------ public */
+
+bc_keydir *bc_keydir_new(uint64_t seed) {
+  bc_keydir *kd = calloc(1, sizeof *kd);
+  if (!kd) return NULL;
+  kd->version = 1;
+  kd->seed = seed;
+  kd->memory = sizeof *kd;
+  kd->dir = directory_new(kd, 0);
+  if (kd->dir) kd->dir->seg[0] = segment_new(kd, SLOTS_START, HEAP_START, 0);
+  if (!kd->dir || !kd->dir->seg[0]) {
+    free(kd->dir);
+    free(kd);
+    return NULL;
+  }
+  return kd;
+}
+
+void bc_keydir_free(bc_keydir *kd) {
+  size_t i, n;
+  segment *s;
+  if (!kd) return;
+  kd->given_up = true;
+  if (kd->newest) return;
+  n = (size_t)1 << kd->dir->depth;
+  for (i = 0; i < n;) {
+    s = kd->dir->seg[i];
+    i += (size_t)1 << (kd->dir->depth - s->depth);
+    segment_free(kd, s);
+  }
+  directory_unref(kd, kd->dir);
+  free(kd);
+}
+
+uint64_t bc_keydir_seed(const bc_keydir *kd) { return kd->seed; }
+uint64_t bc_keydir_count(const bc_keydir *kd) { return kd->dir->n_keys; }
+uint64_t bc_keydir_key_bytes(const bc_keydir *kd) { return kd->dir->key_bytes; }
+uint64_t bc_keydir_memory(const bc_keydir *kd) { return kd->memory; }
+
+static bool get_in(const directory *d, uint64_t hash, const void *key, size_t key_sz,
+                   bc_place *out) {
+  const segment *s = d->seg[dir_index(d, hash)];
+  uint32_t i = find_slot(s, hash, key, key_sz);
+  if (!s->slots[i]) return false;
+  if (out) read_place(entry_at(s, s->slots[i]), out);
+  return true;
+}
+
+bool bc_keydir_get(const bc_keydir *kd, uint64_t hash, const void *key, size_t key_sz,
+                   bc_place *out) {
+  return get_in(kd->dir, hash, key, key_sz, out);
+}
+
+bool bc_keydir_view_get(const bc_keydir_view *view, uint64_t hash, const void *key, size_t key_sz,
+                        bc_place *out) {
+  return get_in(view->dir, hash, key, key_sz, out);
+}
+
+int bc_keydir_put(bc_keydir *kd, uint64_t hash, const void *key, size_t key_sz,
+                  const bc_place *place, bc_place *old, bool *had) {
+  uint8_t bytes[ENTRY_HEADER];
+  segment *s;
+  uint32_t i;
+  int rc;
+
+  *had = get_in(kd->dir, hash, key, key_sz, old);
+  rc = make_room(kd, hash, *had ? 0 : entry_size((uint32_t)key_sz));
+  if (rc) return rc;
+  s = kd->dir->seg[dir_index(kd->dir, hash)];
+  i = find_slot(s, hash, key, key_sz);
+  if (*had) {
+    write_place(entry_at(s, s->slots[i]), place);
+    return BITCASK_OK;
+  }
+  write_place(bytes, place);
+  append_entry(s, i, hash, key, (uint32_t)key_sz, bytes);
+  kd->dir->n_keys++;
+  kd->dir->key_bytes += key_sz;
+  return BITCASK_OK;
+}
+
+/* Close the hole at slot i by moving later entries of the run back, so that
+** lookups need no marks of removed entries. */
+static void close_hole(bc_keydir *kd, segment *s, uint32_t i) {
+  uint32_t j = i, home;
+  const uint8_t *e;
+
+  for (;;) {
+    if (++j == s->n_slots) j = 0;
+    if (!s->slots[j]) break;
+    e = entry_at(s, s->slots[j]);
+    home = home_slot(bc_keydir_hash(kd->seed, e + ENTRY_HEADER, entry_key_sz(e)), s->n_slots);
+    /* j may move to i only if its home is not in (i, j], cyclically. */
+    if (i <= j ? (home > i && home <= j) : (home > i || home <= j)) continue;
+    s->slots[i] = s->slots[j];
+    i = j;
+  }
+  s->slots[i] = 0;
+}
+
+int bc_keydir_remove(bc_keydir *kd, uint64_t hash, const void *key, size_t key_sz, bc_place *old,
+                     bool *had) {
+  segment *s;
+  uint32_t i;
+  int rc;
+
+  *had = get_in(kd->dir, hash, key, key_sz, old);
+  if (!*had) return BITCASK_OK;
+  rc = make_room(kd, hash, 0);
+  if (rc) return rc;
+  s = kd->dir->seg[dir_index(kd->dir, hash)];
+  i = find_slot(s, hash, key, key_sz);
+  close_hole(kd, s, i);
+  s->heap_dead += entry_size((uint32_t)key_sz);
+  s->count--;
+  kd->dir->n_keys--;
+  kd->dir->key_bytes -= key_sz;
+  return BITCASK_OK;
+}
+
+void bc_keydir_prefetch_slot(const bc_keydir_view *view, uint64_t hash) {
+  const segment *s = view->dir->seg[dir_index(view->dir, hash)];
+  __builtin_prefetch(&s->slots[home_slot(hash, s->n_slots)]);
+}
+
+void bc_keydir_prefetch_entry(const bc_keydir_view *view, uint64_t hash) {
+  const segment *s = view->dir->seg[dir_index(view->dir, hash)];
+  uint32_t slot = s->slots[home_slot(hash, s->n_slots)];
+  if (slot) __builtin_prefetch(entry_at(s, slot));
+}
+
+bc_keydir_view *bc_keydir_view_open(bc_keydir *kd) {
+  bc_keydir_view *v = calloc(1, sizeof *v);
+  if (!v) return NULL;
+  v->dir = kd->dir;
+  v->dir->refs++;
+  v->version = kd->version++;
+  v->older = kd->newest;
+  if (v->older) v->older->newer = v;
+  kd->newest = v;
+  return v;
+}
+
+void bc_keydir_view_close(bc_keydir *kd, bc_keydir_view *view) {
+  bc_keydir_view *older = view->older;
+  segment *s, *next;
+
+  if (view->newer) view->newer->older = older;
+  if (older) older->newer = view->newer;
+  if (kd->newest == view) kd->newest = older;
+  for (s = view->garbage; s; s = next) {
+    next = s->next_garbage;
+    if (older && older->version >= s->born) {
+      s->next_garbage = older->garbage;
+      older->garbage = s;
+    } else {
+      segment_free(kd, s);
+    }
+  }
+  directory_unref(kd, view->dir);
+  free(view);
+  if (kd->given_up) bc_keydir_free(kd);
+}
+
+uint64_t bc_keydir_view_count(const bc_keydir_view *view) { return view->dir->n_keys; }
+
+bool bc_keydir_view_next(const bc_keydir_view *view, uint64_t *cursor, const void **key,
+                         uint32_t *key_sz, bc_place *place) {
+  const directory *d = view->dir;
+  size_t at = (size_t)(*cursor >> 32);
+  uint32_t i = (uint32_t)*cursor;
+  const uint8_t *e;
+  const segment *s;
+
+  for (; at >> d->depth == 0; at += (size_t)1 << (d->depth - s->depth), i = 0) {
+    s = d->seg[at];
+    while (i < s->n_slots && !s->slots[i]) i++;
+    if (i == s->n_slots) continue;
+    e = entry_at(s, s->slots[i]);
+    *key = e + ENTRY_HEADER;
+    *key_sz = entry_key_sz(e);
+    read_place(e, place);
+    *cursor = (uint64_t)at << 32 | (i + 1);
+    return true;
+  }
+  *cursor = (uint64_t)at << 32;
+  return false;
+}

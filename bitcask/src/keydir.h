@@ -1,0 +1,82 @@
+/*
+** keydir.h - the in-memory hash from key to the place of its newest record.
+**
+** Extendible hashing: a directory of 2^depth pointers, indexed by the top bits
+** of a key's hash, to self-contained segments of at most about 64 KiB (open
+** addressing with fingerprints, entries with inline keys, no pointers inside).
+** A segment that is full splits in two, so no operation ever rehashes the
+** whole table.
+**
+** A view freezes the table in O(1).  While one is open, the first change to a
+** segment that it can see copies that segment.
+**
+** Threads: bc_keydir_* that change the table, and opening and closing views,
+** need exclusion by the caller; reads of the table need exclusion from changes;
+** reads of a view need nothing.
+*/
+#ifndef BC_KEYDIR_H
+#define BC_KEYDIR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Where the newest record of a key is. */
+typedef struct bc_place {
+  uint64_t offset; /* < 2^48 */
+  uint32_t file_id;
+  uint32_t total_sz; /* of the record; 0 marks a deletion where the user of the table wants one */
+  uint32_t tstamp;
+} bc_place;
+
+typedef struct bc_keydir bc_keydir;
+typedef struct bc_keydir_view bc_keydir_view;
+
+#define BC_MAX_OFFSET ((UINT64_C(1) << 48) - 1)
+
+/* The hash that all functions below want; the seed is the table's. */
+uint64_t bc_keydir_hash(uint64_t seed, const void *key, size_t key_sz);
+
+/* NULL: out of memory.  A secret random seed keeps chosen keys from piling up
+** in one segment. */
+bc_keydir *bc_keydir_new(uint64_t seed);
+/* Gives the table up; it is freed with its last view.  NULL is a no-op. */
+void bc_keydir_free(bc_keydir *kd);
+uint64_t bc_keydir_seed(const bc_keydir *kd);
+
+/* Find a key.  `out` may be NULL. */
+bool bc_keydir_get(const bc_keydir *kd, uint64_t hash, const void *key, size_t key_sz,
+                   bc_place *out);
+
+/* Insert or replace.  *had says whether there was an entry, *old is what it
+** was.  BITCASK_NOMEM leaves the table as it was. */
+int bc_keydir_put(bc_keydir *kd, uint64_t hash, const void *key, size_t key_sz,
+                  const bc_place *place, bc_place *old, bool *had);
+
+/* Remove, as bc_keydir_put: a copy for a view may be needed. */
+int bc_keydir_remove(bc_keydir *kd, uint64_t hash, const void *key, size_t key_sz, bc_place *old,
+                     bool *had);
+
+/* Bring what a lookup of this hash will touch nearer: first the slot, and some
+** time later the entry. */
+void bc_keydir_prefetch_slot(const bc_keydir_view *view, uint64_t hash);
+void bc_keydir_prefetch_entry(const bc_keydir_view *view, uint64_t hash);
+
+uint64_t bc_keydir_count(const bc_keydir *kd);
+uint64_t bc_keydir_key_bytes(const bc_keydir *kd);
+uint64_t bc_keydir_memory(const bc_keydir *kd); /* bytes, copies for views included */
+
+/* NULL: out of memory.  Closing: any order. */
+bc_keydir_view *bc_keydir_view_open(bc_keydir *kd);
+void bc_keydir_view_close(bc_keydir *kd, bc_keydir_view *view);
+
+bool bc_keydir_view_get(const bc_keydir_view *view, uint64_t hash, const void *key, size_t key_sz,
+                        bc_place *out);
+uint64_t bc_keydir_view_count(const bc_keydir_view *view);
+
+/* Visit all entries: start with *cursor = 0, false at the end.  The key is
+** valid as long as the view. */
+bool bc_keydir_view_next(const bc_keydir_view *view, uint64_t *cursor, const void **key,
+                         uint32_t *key_sz, bc_place *place);
+
+#endif

@@ -1,0 +1,162 @@
+/* hint.c - see hint.h. */
+#include "hint.h"
+
+#include <errno.h>
+
+#include "buf.h"
+#include "crc32.h"
+#include "err.h"
+#include "name.h"
+
+enum { FLUSH_SZ = 256 * 1024 };
+
+static int read_all(const bc_env *env, const char *path, bitcask_buf *out, bitcask_error *err) {
+  uint64_t size = 0;
+  size_t got = 0;
+  int fd, e, rc = BITCASK_OK;
+
+  e = env->open(env->ctx, path, BC_OPEN_READ, &fd);
+  if (e == ENOENT) return BITCASK_NOTFOUND;
+  if (e) return bc_err_os(err, e, "cannot open %s", path);
+  e = env->size(env->ctx, fd, &size);
+  if (!e && bc_buf_reserve(out, (size_t)size)) rc = bc_err_nomem(err);
+  if (!e && !rc && size) e = env->pread(env->ctx, fd, out->data, (size_t)size, 0, &got);
+  env->close(env->ctx, fd);
+  out->size = got;
+  if (e == EISDIR) return BITCASK_CORRUPT; /* a directory of that name */
+  if (e) return bc_err_os(err, e, "cannot read %s", path);
+  return rc;
+}
+
+static bool tiles(const uint8_t *p, size_t n, uint64_t data_size) {
+  bc_hint_entry e;
+  uint64_t end = 0;
+  size_t at = 0, step;
+
+  for (; at < n; at += step) {
+    step = bc_hint_decode(p + at, n - at, &e);
+    if (!step || e.offset != end || e.total_sz < BC_RECORD_HEADER_SZ + e.key_sz) return false;
+    end += e.total_sz;
+    if (end > data_size) return false;
+  }
+  return end == data_size;
+}
+
+int bc_hint_load(const bc_env *env, const char *dir, uint32_t id, uint64_t data_size,
+                 int (*fn)(void *ctx, const bc_hint_entry *e), void *ctx, bitcask_error *err) {
+  bitcask_buf path = {0}, buf = {0};
+  bc_hint_entry e;
+  size_t at, n;
+  int rc;
+
+  if (bc_name_hint(&path, dir, id, "")) {
+    rc = bc_err_nomem(err);
+    goto out;
+  }
+  rc = read_all(env, (char *)path.data, &buf, err);
+  if (rc) goto out;
+  rc = BITCASK_CORRUPT;
+  if (!bc_hint_is_valid(buf.data, buf.size)) goto out;
+  n = buf.size - BC_HINT_HEADER_SZ;
+  if (!tiles(buf.data, n, data_size)) goto out;
+  rc = BITCASK_OK;
+  for (at = 0; !rc && at < n;) {
+    at += bc_hint_decode(buf.data + at, n - at, &e);
+    rc = fn(ctx, &e);
+  }
+out:
+  bitcask_buf_free(&path);
+  bitcask_buf_free(&buf);
+  return rc;
+}
+
+bool bc_hint_exists(const bc_env *env, const char *dir, uint32_t id) {
+  bitcask_buf path = {0};
+  bc_stat st;
+  bool yes = !bc_name_hint(&path, dir, id, "") && !env->stat(env->ctx, (char *)path.data, &st);
+  bitcask_buf_free(&path);
+  return yes;
+}
+
+int bc_hint_writer_open(bc_hint_writer *w, const bc_env *env, const char *dir, uint32_t id,
+                        bitcask_error *err) {
+  bitcask_buf path = {0};
+  int e;
+
+  *w = (bc_hint_writer){.env = env, .dir = dir, .id = id, .fd = -1};
+  if (bc_name_hint(&path, dir, id, ".tmp")) return bc_err_nomem(err);
+  /* One left by a crash is in the way of O_EXCL and worth nothing. */
+  (void)env->unlink(env->ctx, (char *)path.data);
+  e = env->open(env->ctx, (char *)path.data, BC_OPEN_WRITE | BC_OPEN_CREATE | BC_OPEN_EXCLUSIVE,
+                &w->fd);
+  if (e) {
+    w->fd = -1;
+    bc_err_os(err, e, "cannot make %s", path.data);
+  }
+  bitcask_buf_free(&path);
+  return e ? bc_err_os(NULL, e, "%s", "") : BITCASK_OK;
+}
+
+static int flush(bc_hint_writer *w, bitcask_error *err) {
+  struct iovec iov = {w->buf.data, w->buf.size};
+  int e;
+  if (!w->buf.size) return BITCASK_OK;
+  e = w->env->pwritev(w->env->ctx, w->fd, &iov, 1, w->size);
+  if (e) return bc_err_os(err, e, "cannot write %u.bitcask.hint.tmp", w->id);
+  w->size += w->buf.size;
+  w->buf.size = 0;
+  return BITCASK_OK;
+}
+
+int bc_hint_writer_add(bc_hint_writer *w, const bc_hint_entry *e, bitcask_error *err) {
+  size_t n = BC_HINT_HEADER_SZ + e->key_sz;
+  if (bc_buf_reserve(&w->buf, n)) return bc_err_nomem(err);
+  bc_hint_encode(w->buf.data + w->buf.size, e);
+  w->crc = bc_crc32(w->crc, w->buf.data + w->buf.size, n);
+  w->buf.size += n;
+  return w->buf.size >= FLUSH_SZ ? flush(w, err) : BITCASK_OK;
+}
+
+int bc_hint_writer_finish(bc_hint_writer *w, bitcask_error *err) {
+  bitcask_buf from = {0}, to = {0};
+  uint8_t trailer[BC_HINT_HEADER_SZ];
+  const bc_env *env = w->env;
+  int rc, e;
+
+  bc_hint_trailer_encode(trailer, w->crc);
+  rc = bc_buf_append(&w->buf, trailer, sizeof trailer) ? bc_err_nomem(err) : flush(w, err);
+  /* Content before name: after a power cut a hint file is whole or not there. */
+  if (!rc) {
+    e = env->fdatasync(env->ctx, w->fd);
+    if (e) rc = bc_err_os(err, e, "cannot sync %u.bitcask.hint.tmp", w->id);
+  }
+  if (!rc && (bc_name_hint(&from, w->dir, w->id, ".tmp") || bc_name_hint(&to, w->dir, w->id, ""))) {
+    rc = bc_err_nomem(err);
+  }
+  if (!rc) {
+    e = env->rename(env->ctx, (char *)from.data, (char *)to.data);
+    if (e) rc = bc_err_os(err, e, "cannot rename %s", from.data);
+  }
+  bitcask_buf_free(&from);
+  bitcask_buf_free(&to);
+  if (rc) {
+    bc_hint_writer_abandon(w);
+  } else {
+    env->close(env->ctx, w->fd);
+    bitcask_buf_free(&w->buf);
+  }
+  return rc;
+}
+
+void bc_hint_writer_abandon(bc_hint_writer *w) {
+  bitcask_buf path = {0};
+  if (w->fd >= 0) {
+    w->env->close(w->env->ctx, w->fd);
+    if (!bc_name_hint(&path, w->dir, w->id, ".tmp")) {
+      (void)w->env->unlink(w->env->ctx, (char *)path.data);
+    }
+  }
+  w->fd = -1;
+  bitcask_buf_free(&path);
+  bitcask_buf_free(&w->buf);
+}

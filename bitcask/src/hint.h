@@ -1,0 +1,52 @@
+/*
+** hint.h - one hint file: what is in a sealed data file, without the values.
+**
+** A cache of a data file, for opening faster; never trusted over it.  Delivers
+** entries to a callback and knows no keydir.
+*/
+#ifndef BC_HINT_H
+#define BC_HINT_H
+
+#include "bitcask.h"
+#include "env.h"
+#include "format.h"
+
+/*
+** Deliver every entry of <id>.bitcask.hint, whose data file is `data_size` long.
+** All of it is checked before the first entry is delivered: the trailer and its
+** CRC, and that the entries tile the data file: each begins where the one
+** before it ended, and the last ends at data_size.  So a hint that leaves out,
+** doubles or misplaces a record is not used.
+**
+** BITCASK_NOTFOUND  there is no hint file
+** BITCASK_CORRUPT   there is one, and it does not fit: scan the data file
+** BITCASK_IOERR, BITCASK_NOMEM, or what fn returned
+*/
+int bc_hint_load(const bc_env *env, const char *dir, uint32_t id, uint64_t data_size,
+                 int (*fn)(void *ctx, const bc_hint_entry *e), void *ctx, bitcask_error *err);
+
+/* Is there a file of that name, valid or not? */
+bool bc_hint_exists(const bc_env *env, const char *dir, uint32_t id);
+
+/*
+** Writing: entries go to <id>.bitcask.hint.tmp; finish makes it durable and
+** renames it.  The caller syncs the directory, and the data file before.
+*/
+typedef struct bc_hint_writer {
+  const bc_env *env;
+  const char *dir; /* borrowed */
+  uint32_t id;
+  int fd;
+  uint32_t crc;
+  uint64_t size; /* written to the file so far */
+  bitcask_buf buf;
+} bc_hint_writer;
+
+int bc_hint_writer_open(bc_hint_writer *w, const bc_env *env, const char *dir, uint32_t id,
+                        bitcask_error *err);
+int bc_hint_writer_add(bc_hint_writer *w, const bc_hint_entry *e, bitcask_error *err);
+/* Either ends the writer.  A failed finish leaves no hint file. */
+int bc_hint_writer_finish(bc_hint_writer *w, bitcask_error *err);
+void bc_hint_writer_abandon(bc_hint_writer *w);
+
+#endif

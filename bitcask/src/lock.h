@@ -1,0 +1,49 @@
+/*
+** lock.h - who may write and who may merge.
+**
+** Among processes of this library the kernel decides: locks on bytes of
+** bitcask.state, which vanish with their owner.  Towards basho/bitcask, which
+** knows none of them, its own lock files stand in the directory while any of our
+** processes is admitted as a writer: bitcask.write.lock and bitcask.merge.lock,
+** "<pid> \n", naming no active file so that its readers leave none out
+** (FORMAT.md section 5).
+**
+** Errors are status codes with text in `err`.
+*/
+#ifndef BC_LOCK_H
+#define BC_LOCK_H
+
+#include "bitcask.h"
+#include "env.h"
+#include "state.h"
+
+/* The directory's write lock.  Tries until `timeout_ms` have passed (negative:
+** for ever).  BITCASK_BUSY, BITCASK_IOERR. */
+int bc_lock_write(bc_state *st, int timeout_ms, bitcask_error *err);
+void bc_unlock_write(bc_state *st);
+/* Keep writers out for a moment, without being one; needs no write permission.
+** False: there is a writer. bc_unlock_write ends it. */
+bool bc_lock_tail(bc_state *st);
+/* Does any other process (or handle) hold it? */
+int bc_lock_write_held(const bc_state *st, bool *held, bitcask_error *err);
+
+/* The merge lock; does not wait.  BITCASK_BUSY, BITCASK_IOERR. */
+int bc_lock_merge(bc_state *st, bitcask_error *err);
+void bc_unlock_merge(bc_state *st);
+
+/*
+** Under the write lock: become a writer that basho/bitcask respects, or make
+** sure that we still are.  *again: the lock files were not ours since the last
+** call, so that others may have written meanwhile.
+** BITCASK_BUSY: a live process of basho/bitcask has a lock file.
+** Cost when nothing changed: at most one kill(pid, 0).
+*/
+int bc_lock_admit(bc_state *st, const char *dir, bool *admitted, bool *again, bitcask_error *err);
+
+/* Leave; the last writer removes the lock files. */
+void bc_lock_leave(bc_state *st, const char *dir, bool *admitted);
+
+/* The live pid in bitcask.write.lock, 0 if there is none. */
+uint32_t bc_lock_writer_pid(const bc_env *env, const char *dir);
+
+#endif

@@ -1,0 +1,284 @@
+/* state.c - see state.h. */
+#include "state.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "buf.h"
+#include "crc32.h"
+#include "name.h"
+
+static const char MAGIC[16] = "bitcask state 1\n";
+
+/* Two commit points, used in turn: the one that readers use is never written
+** to, and a writer that dies half-way leaves it standing. */
+struct point {
+  _Atomic uint64_t committed;
+  _Atomic uint32_t active_id;
+  _Atomic uint32_t tstamp;
+};
+
+/* Two stable positions, each in a sector of its own and with a CRC, used in
+** turn: a torn write of the page leaves one. */
+struct stable {
+  _Atomic uint64_t offset;
+  _Atomic uint32_t file_id;
+  _Atomic uint32_t crc; /* of the 12 bytes before, starting value 1: zeros are no position */
+};
+
+struct bc_state_page {
+  char magic[16];
+  _Atomic uint64_t boot_id[2];
+  _Atomic uint64_t generation; /* 0: no commit point yet; else point[generation & 1] */
+  _Atomic uint64_t merges;
+  _Atomic uint64_t waited_at;
+  _Atomic uint32_t tail; /* bc_tail */
+  _Atomic uint32_t lock_pid;
+  struct point point[2];
+  _Atomic uint32_t sync_failed;
+  uint8_t unused1[512 - 100];
+  struct stable stable0;
+  uint8_t unused2[512 - sizeof(struct stable)];
+  struct stable stable1;
+  uint8_t unused3[BC_STATE_SZ - 1024 - sizeof(struct stable)];
+};
+
+_Static_assert(sizeof(struct bc_state_page) == BC_STATE_SZ, "layout of bitcask.state");
+_Static_assert(offsetof(struct bc_state_page, stable0) == 512, "layout of bitcask.state");
+_Static_assert(offsetof(struct bc_state_page, stable1) == 1024, "layout of bitcask.state");
+
+int bc_state_init(bc_state *st, const bc_env *env) {
+  *st = (bc_state){.env = env, .pid = env->pid(env->ctx), .fd = -1, .read_fd = -1};
+  return env->boot_id(env->ctx, (uint8_t *)st->boot_id);
+}
+
+void bc_state_release(bc_state *st) {
+  const bc_env *env = st->env;
+  if (st->page) env->unmap(env->ctx, st->page, BC_STATE_SZ);
+  if (st->read_page) env->unmap(env->ctx, st->read_page, BC_STATE_SZ);
+  if (st->fd >= 0) env->close(env->ctx, st->fd);
+  if (st->read_fd >= 0) env->close(env->ctx, st->read_fd);
+  st->page = st->read_page = NULL;
+  st->fd = st->read_fd = -1;
+}
+
+static int map_page(bc_state *st) {
+  void *p;
+  int e = st->env->map(st->env->ctx, st->fd, BC_STATE_SZ, st->writable, &p);
+  if (e) return e;
+  st->read_page = st->page;
+  st->page = p;
+  st->mapped_writable = st->writable;
+  return 0;
+}
+
+static int open_file(bc_state *st, const char *dir, unsigned flags) {
+  bitcask_buf path = {0};
+  int e;
+  if (bc_name_in(&path, dir, BC_STATE_NAME)) return ENOMEM;
+  e = st->env->open(st->env->ctx, (char *)path.data, flags, &st->fd);
+  if (e) st->fd = -1;
+  bitcask_buf_free(&path);
+  return e;
+}
+
+int bc_state_open_read(bc_state *st, const char *dir) {
+  uint64_t size;
+  int e;
+
+  if (st->page) return 0;
+  if (st->fd < 0) {
+    e = open_file(st, dir, BC_OPEN_READ);
+    /* Not there, or not for us to read: the log alone decides. */
+    if (e == ENOENT || e == EACCES) return 0;
+    if (e) return e;
+  }
+  e = st->env->size(st->env->ctx, st->fd, &size);
+  if (e || size < BC_STATE_SZ) return e;
+  e = map_page(st);
+  return e;
+}
+
+int bc_state_open_write(bc_state *st, const char *dir) {
+  int e, fd = st->fd;
+  if (fd >= 0 && st->writable) return 0;
+  e = open_file(st, dir, BC_OPEN_WRITE | BC_OPEN_CREATE);
+  if (e) {
+    st->fd = fd;
+    return e;
+  }
+  st->writable = true;
+  st->read_fd = fd;
+  return 0;
+}
+
+/* Replace what is no page of ours by an empty one, keeping nothing. */
+static int write_empty(bc_state *st) {
+  struct bc_state_page page;
+  struct iovec iov = {&page, sizeof page};
+  memset(&page, 0, sizeof page);
+  memcpy(page.magic, MAGIC, sizeof MAGIC);
+  return st->env->pwritev(st->env->ctx, st->fd, &iov, 1, 0);
+}
+
+int bc_state_map_write(bc_state *st, const char *dir, bool *fresh) {
+  const bc_env *env = st->env;
+  char magic[sizeof MAGIC] = {0};
+  uint64_t size;
+  size_t got;
+  int e;
+
+  if (!st->mapped_writable) {
+    e = env->size(env->ctx, st->fd, &size);
+    if (!e) e = env->pread(env->ctx, st->fd, magic, sizeof magic, 0, &got);
+    if (e) return e;
+    if (size != BC_STATE_SZ || memcmp(magic, MAGIC, sizeof MAGIC)) {
+      /* Durable before the first record of ours is: then a directory with
+      ** records of ours always has a page, and its stable position decides how
+      ** damage is read (DESIGN.md "What a power cut leaves"). */
+      e = size > BC_STATE_SZ ? env->truncate(env->ctx, st->fd, BC_STATE_SZ) : 0;
+      if (!e) e = write_empty(st);
+      if (!e) e = env->fdatasync(env->ctx, st->fd);
+      if (!e) e = env->sync_dir(env->ctx, dir);
+      if (e) return e;
+    }
+    e = map_page(st);
+    if (e) return e;
+  }
+  *fresh = !bc_state_is_live(st);
+  if (*fresh) {
+    atomic_store_explicit(&st->page->tail, 0, memory_order_release);
+    atomic_store_explicit(&st->page->lock_pid, 0, memory_order_release);
+    atomic_store_explicit(&st->page->sync_failed, 0, memory_order_release);
+  }
+  return 0;
+}
+
+static bool is_this_boot(const bc_state *st) {
+  return atomic_load_explicit(&st->page->boot_id[0], memory_order_acquire) == st->boot_id[0] &&
+         atomic_load_explicit(&st->page->boot_id[1], memory_order_acquire) == st->boot_id[1];
+}
+
+bool bc_state_is_live(const bc_state *st) {
+  return st->page && !memcmp(st->page->magic, MAGIC, sizeof MAGIC) &&
+         atomic_load_explicit(&st->page->generation, memory_order_acquire) && is_this_boot(st);
+}
+
+uint64_t bc_state_generation(const bc_state *st) {
+  return st->page ? atomic_load_explicit(&st->page->generation, memory_order_acquire) : 0;
+}
+
+uint64_t bc_state_merges(const bc_state *st) {
+  return st->page ? atomic_load_explicit(&st->page->merges, memory_order_acquire) : 0;
+}
+
+void bc_state_count_merge(bc_state *st) {
+  atomic_fetch_add_explicit(&st->page->merges, 1, memory_order_acq_rel);
+}
+
+bool bc_state_read(const bc_state *st, bc_commit_point *out, uint64_t *generation) {
+  uint64_t g, again;
+  if (!bc_state_is_live(st)) return false;
+  again = atomic_load_explicit(&st->page->generation, memory_order_acquire);
+  do {
+    g = again;
+    const struct point *p = &st->page->point[g & 1];
+    out->committed = atomic_load_explicit(&p->committed, memory_order_acquire);
+    out->active_id = atomic_load_explicit(&p->active_id, memory_order_acquire);
+    out->tstamp = atomic_load_explicit(&p->tstamp, memory_order_acquire);
+    again = atomic_load_explicit(&st->page->generation, memory_order_acquire);
+    /* The point of g is written again only for g + 2, after g + 1 was stored. */
+  } while (again != g);
+  *generation = g;
+  return true;
+}
+
+void bc_state_publish(bc_state *st, const bc_commit_point *p) {
+  uint64_t g = atomic_load_explicit(&st->page->generation, memory_order_relaxed) + 1;
+  struct point *to = &st->page->point[g & 1];
+
+  if (!bc_state_is_live(st)) {
+    /* Not live while the boot id is new and the commit point still old. */
+    atomic_store_explicit(&st->page->generation, 0, memory_order_release);
+    atomic_store_explicit(&st->page->boot_id[0], st->boot_id[0], memory_order_release);
+    atomic_store_explicit(&st->page->boot_id[1], st->boot_id[1], memory_order_release);
+  }
+  atomic_store_explicit(&to->committed, p->committed, memory_order_release);
+  atomic_store_explicit(&to->active_id, p->active_id, memory_order_release);
+  atomic_store_explicit(&to->tstamp, p->tstamp, memory_order_release);
+  atomic_store_explicit(&st->page->generation, g, memory_order_release);
+}
+
+void bc_state_set_tail(bc_state *st, bc_tail tail) {
+  atomic_store_explicit(&st->page->tail, (uint32_t)tail, memory_order_release);
+}
+
+bc_tail bc_state_tail(const bc_state *st) {
+  return (bc_tail)atomic_load_explicit(&st->page->tail, memory_order_acquire);
+}
+
+void bc_state_set_sync_failed(bc_state *st, bool failed) {
+  if (st->mapped_writable)
+    atomic_store_explicit(&st->page->sync_failed, failed, memory_order_release);
+}
+
+bool bc_state_sync_failed(const bc_state *st) {
+  return bc_state_is_live(st) && atomic_load_explicit(&st->page->sync_failed, memory_order_acquire);
+}
+
+static uint32_t position_crc(const bc_position *p) {
+  return bc_crc32(bc_crc32(1, &p->offset, sizeof p->offset), &p->file_id, sizeof p->file_id);
+}
+
+static bool read_stable(const struct stable *s, bc_position *out) {
+  out->offset = atomic_load_explicit(&s->offset, memory_order_relaxed);
+  out->file_id = atomic_load_explicit(&s->file_id, memory_order_relaxed);
+  return position_crc(out) == atomic_load_explicit(&s->crc, memory_order_relaxed);
+}
+
+static void write_stable(struct stable *s, const bc_position *p) {
+  atomic_store_explicit(&s->offset, p->offset, memory_order_relaxed);
+  atomic_store_explicit(&s->file_id, p->file_id, memory_order_relaxed);
+  atomic_store_explicit(&s->crc, position_crc(p), memory_order_relaxed);
+}
+
+static bool is_before(const bc_position *a, const bc_position *b) {
+  return a->file_id < b->file_id || (a->file_id == b->file_id && a->offset < b->offset);
+}
+
+bool bc_state_stable(const bc_state *st, bc_position *out) {
+  bc_position a, b;
+  bool has_a, has_b;
+
+  if (!st->page || memcmp(st->page->magic, MAGIC, sizeof MAGIC)) return false;
+  has_a = read_stable(&st->page->stable0, &a);
+  has_b = read_stable(&st->page->stable1, &b);
+  if (has_a || has_b) *out = !has_a || (has_b && is_before(&a, &b)) ? b : a;
+  return has_a || has_b;
+}
+
+void bc_state_set_stable(bc_state *st, const bc_position *p) {
+  bc_position a, b;
+  bool has_a = read_stable(&st->page->stable0, &a), has_b = read_stable(&st->page->stable1, &b);
+  const bc_position *newest = !has_a || (has_b && is_before(&a, &b)) ? &b : &a;
+
+  if ((has_a || has_b) && !is_before(newest, p)) return;
+  write_stable(newest == &a && has_a ? &st->page->stable1 : &st->page->stable0, p);
+}
+
+uint32_t bc_state_lock_pid(const bc_state *st) {
+  return st->page ? atomic_load_explicit(&st->page->lock_pid, memory_order_acquire) : 0;
+}
+
+void bc_state_set_lock_pid(bc_state *st, uint32_t pid) {
+  atomic_store_explicit(&st->page->lock_pid, pid, memory_order_release);
+}
+
+uint64_t bc_state_waited_at(const bc_state *st) {
+  return atomic_load_explicit(&st->page->waited_at, memory_order_relaxed);
+}
+
+void bc_state_wait_now(bc_state *st, uint64_t now_ms) {
+  atomic_store_explicit(&st->page->waited_at, now_ms, memory_order_relaxed);
+}

@@ -1,0 +1,554 @@
+/* load.c - see load.h. */
+#include "load.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "err.h"
+#include "hint.h"
+#include "lock.h"
+#include "name.h"
+
+enum { PROBE_MS = 1000, MAX_RESTARTS = 100 };
+
+typedef struct loader {
+  bitcask *bc;
+  bc_datafile *df;
+  bool moves;    /* df is below what was seen: the output of a merge */
+  bool stranded; /* df follows a file that a power cut has shortened */
+  int rc;
+} loader;
+
+/* ------------------------------------------------------ applying records */
+
+/* The output of a merge holds copies of records that were live.  Everything up
+** to `seen` is in the keydir, so such a copy is of interest only for a key
+** that is still at its older place; a key that is not there has been deleted
+** since, and tombstones have done their work. */
+static int apply_move(loader *l, const void *key, uint32_t key_sz, const bc_place *place) {
+  bc_place now;
+  if (!bc_keydir_get(l->bc->keydir, bc_hash(l->bc, key, key_sz), key, key_sz, &now)) return 0;
+  if (now.file_id >= place->file_id) return 0;
+  return bc_store_move(l->bc, key, key_sz, place);
+}
+
+static int apply(loader *l, const void *key, uint32_t key_sz, const bc_place *place,
+                 bool tombstone) {
+  bc_store_count(l->df, place->tstamp, tombstone ? place->total_sz : 0);
+  if (place->tstamp > l->bc->newest_tstamp) l->bc->newest_tstamp = place->tstamp;
+  if (bc_is_marker_key(key, key_sz)) return BITCASK_OK;
+  if (place->offset > BC_MAX_OFFSET)
+    return BITCASK_OK; /* 256 TiB into a file: not ours, not real */
+  if (l->moves) return tombstone ? BITCASK_OK : apply_move(l, key, key_sz, place);
+  if (tombstone) return bc_store_remove(l->bc, key, key_sz);
+  return bc_store_put(l->bc, key, key_sz, place);
+}
+
+static int on_hint(void *ctx, const bc_hint_entry *e) {
+  loader *l = ctx;
+  bc_place place = {e->offset, l->df->id, e->total_sz, e->tstamp};
+  bool tombstone = e->tombstone;
+
+  /* basho/bitcask before 2.0 wrote no tombstone bit: a record of the size of
+  ** a tombstone has to be looked at. */
+  if (!tombstone && (e->total_sz == BC_RECORD_HEADER_SZ + e->key_sz + BC_TOMBSTONE_PREFIX_SZ ||
+                     e->total_sz == BC_RECORD_HEADER_SZ + e->key_sz + BC_TOMBSTONE_SZ)) {
+    bitcask_buf scratch = {0};
+    const uint8_t *p;
+    if (!bc_datafile_read(l->df, e->offset, e->total_sz, &scratch, &p, NULL)) {
+      tombstone = bc_is_tombstone(p + BC_RECORD_HEADER_SZ + e->key_sz,
+                                  e->total_sz - BC_RECORD_HEADER_SZ - e->key_sz);
+    }
+    bitcask_buf_free(&scratch);
+  }
+  l->rc = apply(l, e->key, e->key_sz, &place, tombstone);
+  return l->rc;
+}
+
+/* Under sync=off a file says how long the one before it was: a power cut may
+** have kept this one and shortened that one, and then the log ended there. */
+static bool is_broken_link(const loader *l, const bc_found *f) {
+  const bitcask *bc = l->bc;
+  const bc_datafile *before;
+  bc_position stable;
+  bc_marker m;
+
+  if (!f->marker || !bc_marker_decode(&f->record, &m) || m.kind != BC_MARKER_LINK) return false;
+  if (bc_state_is_live(&bc->state) || !bc_state_stable(&bc->state, &stable)) return false;
+  if (m.count < stable.file_id) return false;
+  before = bc_fileset_find(bc->files, m.count);
+  /* One that is missing has been merged: its name had been on the disk. */
+  return before && atomic_load(&before->size) != m.length;
+}
+
+static int on_record(void *ctx, const bc_found *f) {
+  loader *l = ctx;
+  if (is_broken_link(l, f)) {
+    l->stranded = true;
+    return BITCASK_ABORT;
+  }
+  bc_place place = {f->offset, l->df->id, f->total_sz, f->record.tstamp};
+  l->rc = apply(l, f->record.key, f->record.key_sz, &place,
+                bc_is_tombstone(f->record.value, f->record.value_sz));
+  return l->rc;
+}
+
+static int on_skipped(void *ctx, uint64_t offset, uint64_t n) {
+  loader *l = ctx;
+  l->df->damaged = true;
+  bc_store_log(l->bc, "%s/%u.bitcask.data: %llu damaged bytes at %llu left out", l->bc->dir,
+               l->df->id, (unsigned long long)n, (unsigned long long)offset);
+  return 0;
+}
+
+/* The newest value of a key is not to be had.  If there is an older one, reading
+** the key must fail rather than give that. */
+static int on_damaged(void *ctx, const void *key, uint32_t key_sz, uint64_t offset,
+                      uint32_t total_sz) {
+  loader *l = ctx;
+  bc_place place = {offset, l->df->id, total_sz, l->bc->newest_tstamp}, now;
+
+  if (total_sz < BC_RECORD_HEADER_SZ + key_sz || offset > BC_MAX_OFFSET) return 0;
+  if (!bc_keydir_get(l->bc->keydir, bc_hash(l->bc, key, key_sz), key, key_sz, &now)) return 0;
+  if (l->moves) return 0; /* of a copy: the original is still known */
+  l->rc = bc_store_put(l->bc, key, key_sz, &place);
+  return l->rc;
+}
+
+/* --------------------------------------------------------------- one file */
+
+/* Up to where bytes of file `id` are known to have been on stable storage. A
+** directory without a state page is not of our making: all damage is rot. */
+static uint64_t stable_in(const bitcask *bc, uint32_t id) {
+  bc_position p;
+  if (!bc_state_stable(&bc->state, &p)) return BC_STABLE_UNKNOWN;
+  if (id < p.file_id) return BC_ALL_STABLE;
+  return id == p.file_id ? p.offset : 0;
+}
+
+static bool trusts_hint(const bitcask *bc, uint32_t id) {
+  for (size_t i = 0; i < bc->n_distrusted; i++) {
+    if (bc->distrusted[i] == id) return false;
+  }
+  return true;
+}
+
+/* Replay a file from `from` to `limit`; *end is behind what counts. */
+static int replay(loader *l, uint64_t from, uint64_t limit, uint64_t *end, bitcask_error *err) {
+  bitcask *bc = l->bc;
+  bc_scan scan = {.from = from,
+                  .limit = limit,
+                  .stable = l->df->foreign ? BC_STABLE_UNKNOWN : stable_in(bc, l->df->id),
+                  .fn = on_record,
+                  .skipped = on_skipped,
+                  .damaged = on_damaged,
+                  .ctx = l};
+  int rc;
+
+  if (from == 0 && trusts_hint(bc, l->df->id)) {
+    rc = bc_hint_load(bc->env, bc->dir, l->df->id, limit, on_hint, l, err);
+    if (l->rc) return bc_err_nomem(err);
+    l->df->has_hint = !rc;
+    *end = limit;
+    if (!rc) return BITCASK_OK;
+    if (rc == BITCASK_CORRUPT) {
+      bc_store_log(bc, "%s/%u.bitcask.hint does not fit its data file, which is read instead",
+                   bc->dir, l->df->id);
+    } else if (rc != BITCASK_NOTFOUND) {
+      return rc;
+    }
+  }
+  rc = bc_datafile_scan(l->df, &scan, err);
+  *end = scan.end;
+  if (l->stranded) return BITCASK_OK;
+  return l->rc ? bc_err_nomem(err) : rc;
+}
+
+/* --------------------------------------------------------- the directory */
+
+/* What a catch-up may look at. */
+typedef struct bounds {
+  bool live;       /* a commit point says where the log ends */
+  bool foreign;    /* files above the active one are somebody else's, and count */
+  bool whole_tail; /* the active file counts as far as it is valid */
+  bc_commit_point point;
+  uint64_t generation;
+  uint64_t merges;
+} bounds;
+
+static int find_bounds(bitcask *bc, bc_catch_up_to to, bounds *b, bitcask_error *err) {
+  bool held = true;
+  int e;
+
+  *b = (bounds){0};
+  if (!bc->state.page) {
+    e = bc_state_open_read(&bc->state, bc->dir);
+    if (e) return bc_err_os(err, e, "cannot map %s/%s", bc->dir, BC_STATE_NAME);
+  }
+  b->merges = bc_state_merges(&bc->state);
+  b->live = bc_state_read(&bc->state, &b->point, &b->generation);
+  if (to == BC_TO_END || !b->live) {
+    b->whole_tail = !b->live || bc_state_tail(&bc->state) != BC_TAIL_CONDEMNED;
+    b->foreign = true;
+    return BITCASK_OK;
+  }
+  /* While no process of ours is writing, a file above the active one is from
+  ** basho/bitcask, and so is what stands behind the commit point. */
+  if (!bc_store_is_writing(bc)) {
+    int rc = bc_lock_write_held(&bc->state, &held, err);
+    if (rc) return rc;
+  }
+  b->foreign = !held;
+  b->whole_tail = !held && bc_state_tail(&bc->state) == BC_TAIL_CLEAN;
+  return BITCASK_OK;
+}
+
+/* The last writer died between its append and its publish, or the machine has
+** booted since the last one.  What stands at the end belongs to the log if it is
+** valid: the next writer takes it in, too, and cuts the rest.  While it is read
+** no writer may start. */
+static bool hold_dead_tail(bitcask *bc, bc_catch_up_to to, bounds *b) {
+  if (to == BC_TO_END || bc->state.fd < 0) return false;
+  if (b->live && bc_state_tail(&bc->state) != BC_TAIL_APPENDED) return false;
+  if (bc_store_take_turn(bc, 0, NULL)) return false;
+  if (!bc_lock_tail(&bc->state)) {
+    bc_store_end_turn(bc);
+    return false;
+  }
+  if (b->live) b->whole_tail = bc_state_tail(&bc->state) == BC_TAIL_APPENDED;
+  return true;
+}
+
+static void release_dead_tail(bitcask *bc) {
+  bc_unlock_write(&bc->state);
+  bc_store_end_turn(bc);
+}
+
+static uint64_t limit_of(const bounds *b, const bc_listed *f) {
+  if (b->live && !b->whole_tail && f->id == b->point.active_id) {
+    return b->point.committed < f->size ? b->point.committed : f->size;
+  }
+  return f->size;
+}
+
+static int load_new(bitcask *bc, const bc_listed *f, uint64_t limit, bool *vanished, bool *stranded,
+                    uint64_t *end, bitcask_error *err) {
+  loader l = {.bc = bc, .moves = bc->files->n && f->id < bc->seen.file_id};
+  bc_datafile *df;
+  int rc, e;
+
+  rc = bc_datafile_open(bc->env, bc->dir, f->id, BC_OPEN_READ, bc->opt.mmap, &df, &e, err);
+  if (rc && e == ENOENT) {
+    *vanished = true;
+    bc_err_clear(err);
+    return BITCASK_OK;
+  }
+  if (rc) return rc;
+  df->foreign = bc_hint_exists(bc->env, bc->dir, f->id);
+  /* In the set first: its statistics count while it is read. */
+  rc = bc_store_add_file(bc, df, err);
+  if (rc) {
+    bc_datafile_unref(df);
+    return rc;
+  }
+  l.df = df;
+  rc = replay(&l, 0, limit, end, err);
+  atomic_store_explicit(&df->size, *end, memory_order_release);
+  *stranded = l.stranded;
+  if (!rc && l.stranded) rc = bc_store_drop_file(bc, f->id, err);
+  return rc;
+}
+
+static int load_rest(bitcask *bc, bc_datafile *df, uint64_t limit, uint64_t *end,
+                     bitcask_error *err) {
+  loader l = {.bc = bc, .df = df, .moves = df->id < bc->seen.file_id};
+  uint64_t from = atomic_load_explicit(&df->size, memory_order_acquire);
+  int rc;
+
+  *end = from;
+  if (limit <= from) return BITCASK_OK;
+  if (df->fd < 0) {
+    rc = bc_datafile_reopen(df, bc->dir, BC_OPEN_READ, err);
+    if (rc) return rc;
+  }
+  rc = replay(&l, from, limit, end, err);
+  atomic_store_explicit(&df->size, *end, memory_order_release);
+  return rc;
+}
+
+/* Keys whose newest record was in a file that a merge elsewhere has removed, and
+** that no output has taken over, were dead in the log that we did not see. */
+static int drop_gone(bitcask *bc, const bc_listing *l, bitcask_error *err) {
+  bc_keydir_view *view;
+  uint64_t cursor = 0, lost = 0;
+  bc_place place;
+  const void *key;
+  uint32_t key_sz;
+  size_t i, j = 0;
+  int rc = BITCASK_OK;
+
+  for (i = 0; i < bc->files->n && !rc;) {
+    bc_datafile *df = bc->files->file[i];
+    while (j < l->n && l->file[j].id < df->id) j++;
+    if (j < l->n && l->file[j].id == df->id) {
+      i++;
+      continue;
+    }
+    lost += df->live_keys;
+    rc = bc_store_drop_file(bc, df->id, err);
+  }
+  if (rc || !lost) return rc;
+  view = bc_keydir_view_open(bc->keydir);
+  if (!view) return bc_err_nomem(err);
+  while (!rc && bc_keydir_view_next(view, &cursor, &key, &key_sz, &place)) {
+    if (bc_fileset_find(bc->files, place.file_id)) continue;
+    if (bc_store_remove(bc, key, key_sz)) rc = bc_err_nomem(err);
+  }
+  bc_keydir_view_close(bc->keydir, view);
+  return rc;
+}
+
+/* basho/bitcask marks the inputs of a finished merge and deletes them later.
+** But if every file bears the marks it is the file system, or somebody's chmod,
+** that speaks, and nothing may be taken for dead. */
+static bool marks_mean_nothing(const bc_listing *l) {
+  for (size_t i = 0; i < l->n; i++) {
+    if (!(l->file[i].mode & BC_DELETION_MARKS)) return false;
+  }
+  return true;
+}
+
+/* Did a power cut end the log in this file, so that what follows must not
+** count?  (sync=off: several files may have been unsynced.) */
+static bool ends_log(const bitcask *bc, const bounds *b, const bc_listed *f, uint64_t end) {
+  return !b->live && bc->state.page && end < f->size && stable_in(bc, f->id) <= end;
+}
+
+static void tell_of_strays(const bitcask *bc, const bc_listing *l) {
+  for (size_t at = 0; at < l->strays.size; at += strlen((char *)l->strays.data + at) + 1) {
+    bc_store_log(bc,
+                 "%s/%s is named like a data file and is none; it is ignored, but keeps "
+                 "basho/bitcask from opening the directory",
+                 bc->dir, l->strays.data + at);
+  }
+}
+
+/* A merge of this process keeps the keydir right by itself. */
+static bool is_own_merges(const bitcask *bc, uint32_t id) {
+  return (bc->first_out <= id && id <= bc->last_out) || (bc->is_removing && id == bc->removing);
+}
+
+static int walk(bitcask *bc, const bounds *b, const bc_listing *l, bool *vanished,
+                bitcask_error *err) {
+  bool ignore_marks = marks_mean_nothing(l), log_ended = false, stranded = false;
+  bc_position seen = bc->seen;
+  const bc_listed *f;
+  bc_datafile *df;
+  uint64_t end = 0;
+  int rc = BITCASK_OK;
+
+  if (ignore_marks && l->n) {
+    bc_store_log(bc, "%s: every data file is marked as a dead merge input; the marks are ignored",
+                 bc->dir);
+  }
+  for (size_t i = 0; i < l->n && !rc && !*vanished; i++) {
+    f = &l->file[i];
+    if (f->id > bc->max_id) bc->max_id = f->id;
+    if (is_own_merges(bc, f->id)) continue;
+    if ((f->mode & BC_DELETION_MARKS) && !ignore_marks) {
+      bc->repairs_due = true;
+      continue;
+    }
+    if (b->live && !b->foreign && f->id > b->point.active_id) continue;
+    if (log_ended && !bc_hint_exists(bc->env, bc->dir, f->id)) {
+      bc_store_log(bc, "%s/%u.bitcask.data lies behind the end that a power cut gave the log",
+                   bc->dir, f->id);
+      bc->repairs_due = true;
+      continue;
+    }
+    df = bc_fileset_find(bc->files, f->id);
+    rc = df ? load_rest(bc, df, limit_of(b, f), &end, err)
+            : load_new(bc, f, limit_of(b, f), vanished, &stranded, &end, err);
+    if (rc || *vanished) break;
+    if (stranded) {
+      log_ended = true;
+      i--; /* it does not count either */
+      continue;
+    }
+    df = bc_fileset_find(bc->files, f->id);
+    if (ends_log(bc, b, f, end)) log_ended = true;
+    if (end < f->size && b->whole_tail) bc->repairs_due = true;
+    if (i + 1 < l->n) {
+      bc_datafile_settle(df);
+      if (!df->has_hint && !df->damaged) bc->repairs_due = true;
+    }
+    if (f->id >= seen.file_id) seen = (bc_position){f->id, end};
+  }
+  if (!rc && !*vanished) bc->seen = seen;
+  return rc;
+}
+
+static int start_anew(bitcask *bc, bitcask_error *err) {
+  bc_keydir *kd;
+  bc_fileset *fs;
+
+  if (bc->first_out <= bc->last_out) {
+    return bc_err(err, BITCASK_IOERR,
+                  "%s: an operation failed, and a merge has to end before the "
+                  "keydir can be loaded again; try again",
+                  bc->dir);
+  }
+  kd = bc_keydir_new(bc_keydir_seed(bc->keydir));
+  fs = bc_fileset_new();
+  if (!kd || !fs) {
+    bc_keydir_free(kd);
+    bc_fileset_unref(fs);
+    return bc_err_nomem(err);
+  }
+  bc_keydir_free(bc->keydir);
+  bc_fileset_unref(bc->files);
+  bc->keydir = kd;
+  bc->files = fs;
+  bc->seen = (bc_position){0, 0};
+  atomic_fetch_add(&bc->version, 1);
+  return BITCASK_OK;
+}
+
+/* Has no process of ours begun to write since the bounds were found?  Then the
+** sizes that were listed meanwhile hold nothing that is not committed. */
+static bool is_still_quiet(bitcask *bc, const bounds *b) {
+  bool held = true;
+  return !b->live ||
+         (b->foreign && bc_state_tail(&bc->state) == BC_TAIL_CLEAN &&
+          bc_state_generation(&bc->state) == b->generation && !bc_store_is_writing(bc) &&
+          !bc_lock_write_held(&bc->state, &held, NULL) && !held);
+}
+
+/* One look at the directory.  *again: it changed under our eyes. */
+static int pass(bitcask *bc, bc_catch_up_to to, bounds *b, bool *again, bitcask_error *err) {
+  bc_listing l = {0};
+  bool holding;
+  int rc = find_bounds(bc, to, b, err);
+
+  if (rc) return rc;
+  holding = hold_dead_tail(bc, to, b);
+  rc = bc_listing_read(&l, bc->env, bc->dir, err);
+  if (!rc && !holding && to != BC_TO_END && !is_still_quiet(bc, b))
+    b->foreign = b->whole_tail = false;
+  /* A merge counts a step before it removes an input: so if it counted none
+  ** during the listing, an input that is missing there has its outputs there. */
+  *again = !rc && bc_state_merges(&bc->state) != b->merges;
+  /* The first writer since boot has started: what was listed may be its own. */
+  if (!rc && !b->live && to != BC_TO_END) {
+    if (!bc->state.page) (void)bc_state_open_read(&bc->state, bc->dir);
+    *again |= bc_state_is_live(&bc->state);
+  }
+  if (!rc && !*again) rc = walk(bc, b, &l, again, err);
+  if (!rc && !*again) rc = drop_gone(bc, &l, err);
+  if (!rc && !*again) {
+    if (l.max_hint_id > bc->max_id) bc->max_id = l.max_hint_id;
+    if (l.n_temps) bc->repairs_due = true;
+    if (!bc->told) tell_of_strays(bc, &l);
+    bc->told = true;
+  }
+  bc_listing_release(&l);
+  if (holding) release_dead_tail(bc);
+  return rc;
+}
+
+int bc_catch_up(bitcask *bc, bc_catch_up_to to, bitcask_error *err) {
+  bool again;
+  int rc, tries = 0;
+  bounds b;
+
+  if (atomic_load(&bc->stale)) {
+    rc = start_anew(bc, err);
+    if (rc) return rc;
+  }
+  atomic_store(&bc->stale, true); /* until this has run to its end */
+  do {
+    again = false;
+    rc = pass(bc, to, &b, &again, err);
+  } while (!rc && again && ++tries < MAX_RESTARTS);
+  if (!rc && again) rc = bc_err(err, BITCASK_IOERR, "%s: files keep vanishing", bc->dir);
+  if (rc) return rc;
+
+  if (b.live && b.point.tstamp > bc->newest_tstamp) bc->newest_tstamp = b.point.tstamp;
+  atomic_store(&bc->generation, b.generation);
+  atomic_store(&bc->merges, b.merges);
+  atomic_store(&bc->probed_ms, bc->env->monotonic_ms(bc->env->ctx));
+  atomic_store(&bc->stale, false);
+  return BITCASK_OK;
+}
+
+/* A data file above all that we know can only be from basho/bitcask. */
+static int is_unknown(void *arg, const char *name) {
+  const bitcask *bc = arg;
+  uint32_t id;
+  return bc_name_parse(name, &id) == BC_NAME_DATA && id > bc->max_id ? EEXIST : 0;
+}
+
+static bool probe(bitcask *bc) {
+  bool news;
+  pthread_rwlock_rdlock(&bc->lock);
+  news = bc->env->list(bc->env->ctx, bc->dir, is_unknown, bc) == EEXIST;
+  pthread_rwlock_unlock(&bc->lock);
+  return news;
+}
+
+bool bc_has_news(bitcask *bc) {
+  uint64_t now;
+  if (atomic_load(&bc->stale) || !bc_state_is_live(&bc->state)) return true;
+  if (bc_state_generation(&bc->state) != atomic_load(&bc->generation)) return true;
+  if (bc_state_merges(&bc->state) != atomic_load(&bc->merges)) return true;
+  now = bc->env->monotonic_ms(bc->env->ctx);
+  if (now - atomic_load(&bc->probed_ms) < PROBE_MS) return false;
+  atomic_store(&bc->probed_ms, now);
+  return probe(bc);
+}
+
+int bc_refresh(bitcask *bc, bitcask_error *err) {
+  int rc;
+  if (!bc_has_news(bc)) return BITCASK_OK;
+  pthread_rwlock_wrlock(&bc->lock);
+  rc = bc_catch_up(bc, BC_TO_COMMITTED, err);
+  pthread_rwlock_unlock(&bc->lock);
+  return rc;
+}
+
+bool bc_hint_misleads(bitcask *bc, const bc_place *place, const void *key, size_t key_sz) {
+  bitcask_buf scratch = {0};
+  const uint8_t *p;
+  bc_datafile *df;
+  bc_record r;
+  bool yes;
+
+  pthread_rwlock_rdlock(&bc->lock);
+  df = bc_fileset_find(bc->files, place->file_id);
+  yes = df && df->has_hint && trusts_hint(bc, df->id) &&
+        !bc_datafile_read(df, place->offset, place->total_sz, &scratch, &p, NULL) &&
+        bc_record_decode(p, place->total_sz, &r) == BC_DECODE_OK &&
+        (r.key_sz != key_sz || memcmp(r.key, key, key_sz) != 0);
+  pthread_rwlock_unlock(&bc->lock);
+  bitcask_buf_free(&scratch);
+  return yes;
+}
+
+int bc_distrust_hint(bitcask *bc, uint32_t id, bitcask_error *err) {
+  uint32_t *list;
+  int rc;
+
+  pthread_rwlock_wrlock(&bc->lock);
+  list = realloc(bc->distrusted, (bc->n_distrusted + 1) * sizeof *list);
+  if (!list) {
+    rc = bc_err_nomem(err);
+  } else {
+    list[bc->n_distrusted++] = id;
+    bc->distrusted = list;
+    atomic_store(&bc->stale, true);
+    rc = bc_catch_up(bc, BC_TO_COMMITTED, err);
+  }
+  pthread_rwlock_unlock(&bc->lock);
+  return rc;
+}

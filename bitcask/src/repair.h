@@ -1,0 +1,43 @@
+/*
+** repair.h - mending what a crash leaves, and sealing data files.
+*/
+#ifndef BC_REPAIR_H
+#define BC_REPAIR_H
+
+#include "store.h"
+
+/*
+** Write the hint of a data file that will not grow any more.  The data is
+** synced first: a hint must never know more than the disk.  A damaged file gets
+** none, nor does one that has grown behind our back: basho/bitcask believes a
+** hint, and would not see what is missing in it.  The directory is synced.
+*/
+int bc_seal(bitcask *bc, bc_datafile *df, bitcask_error *err);
+
+/*
+** With the write lock, after a catch-up to the end: the file that will be
+** appended to, NULL if it has to be a new one.  It is the highest, unless that is
+** somebody else's, sealed, damaged, or below the active id: then it is the output
+** of a merge, maybe one that is being written.
+*/
+bc_datafile *bc_continued(const bitcask *bc);
+
+/*
+** After a sync has failed, in whatever process: write every byte that may not be
+** on the disk again, so that the next sync really writes it.  (The kernel reports
+** a failed write once, and then takes the pages for clean.)
+*/
+int bc_rewrite_unsynced(bitcask *bc, bitcask_error *err);
+
+/*
+** With the write lock, after a catch-up to the end: cut torn tails, rebuild
+** missing hints of sealed files, remove unfinished hints, and merge inputs that
+** basho/bitcask marked for deletion if all that they hold is superseded.  A tail
+** that cannot be cut from the file that will be continued is an error; the
+** rest is left as it is, and told to the log.  `alone`: the merge lock was taken
+** before the catch-up; without it only the active file is touched, for an output
+** that has grown since must not be cut to what was seen of it.
+*/
+int bc_repair(bitcask *bc, bool alone, bitcask_error *err);
+
+#endif

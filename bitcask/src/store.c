@@ -1,0 +1,222 @@
+/* store.c - see store.h. */
+#include "store.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "bytes.h"
+#include "crc32.h"
+#include "err.h"
+
+static void uncount_live(bitcask *bc, const bc_place *old) {
+  bc_datafile *df = bc_fileset_find(bc->files, old->file_id);
+  if (!df) return;
+  df->live_keys--;
+  df->live_bytes -= old->total_sz;
+}
+
+int bc_store_put(bitcask *bc, const void *key, size_t key_sz, const bc_place *place) {
+  bc_datafile *df;
+  bc_place old;
+  bool had;
+  int rc = bc_keydir_put(bc->keydir, bc_hash(bc, key, key_sz), key, key_sz, place, &old, &had);
+  if (rc) return rc;
+  atomic_fetch_add_explicit(&bc->version, 1, memory_order_relaxed);
+  if (had) uncount_live(bc, &old);
+  df = bc_fileset_find(bc->files, place->file_id);
+  if (df) {
+    df->live_keys++;
+    df->live_bytes += place->total_sz;
+  }
+  return BITCASK_OK;
+}
+
+int bc_store_move(bitcask *bc, const void *key, size_t key_sz, const bc_place *place) {
+  bc_datafile *df = bc_fileset_find(bc->files, place->file_id);
+  int rc = bc_store_put(bc, key, key_sz, place);
+  if (!rc && df) df->moved_at = atomic_load_explicit(&bc->version, memory_order_relaxed);
+  return rc;
+}
+
+int bc_store_remove(bitcask *bc, const void *key, size_t key_sz) {
+  bc_place old;
+  bool had;
+  int rc = bc_keydir_remove(bc->keydir, bc_hash(bc, key, key_sz), key, key_sz, &old, &had);
+  if (rc || !had) return rc;
+  atomic_fetch_add_explicit(&bc->version, 1, memory_order_relaxed);
+  uncount_live(bc, &old);
+  return BITCASK_OK;
+}
+
+int bc_store_add_file(bitcask *bc, bc_datafile *df, bitcask_error *err) {
+  bc_fileset *fs = bc_fileset_with(bc->files, df);
+  if (!fs) return bc_err_nomem(err);
+  bc_fileset_unref(bc->files);
+  bc->files = fs;
+  if (df->id > bc->max_id) bc->max_id = df->id;
+  return BITCASK_OK;
+}
+
+int bc_store_drop_file(bitcask *bc, uint32_t id, bitcask_error *err) {
+  bc_fileset *fs = bc_fileset_without(bc->files, id);
+  if (!fs) return bc_err_nomem(err);
+  bc_fileset_unref(bc->files);
+  bc->files = fs;
+  return BITCASK_OK;
+}
+
+bc_datafile *bc_store_find(bitcask *bc, uint32_t id) {
+  bc_datafile *df;
+  pthread_rwlock_rdlock(&bc->lock);
+  df = bc_fileset_find(bc->files, id);
+  if (df) bc_datafile_ref(df);
+  pthread_rwlock_unlock(&bc->lock);
+  return df;
+}
+
+int bc_store_take_turn(bitcask *bc, int timeout_ms, bitcask_error *err) {
+  uint64_t until =
+      bc->env->monotonic_ms(bc->env->ctx) + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms);
+  struct timespec ts = {(time_t)(until / 1000), (long)(until % 1000) * 1000000};
+  bool busy;
+  int e = 0;
+
+  pthread_mutex_lock(&bc->writer_mutex);
+  while (bc->writer_busy && timeout_ms && !e) {
+    e = timeout_ms < 0
+            ? pthread_cond_wait(&bc->writer_cond, &bc->writer_mutex)
+            : pthread_cond_clockwait(&bc->writer_cond, &bc->writer_mutex, CLOCK_MONOTONIC, &ts);
+  }
+  busy = bc->writer_busy;
+  bc->writer_busy = true;
+  pthread_mutex_unlock(&bc->writer_mutex);
+  if (!busy) return BITCASK_OK;
+  return bc_err(err, BITCASK_BUSY,
+                "another transaction of this process is writing to %s; try again when it has ended",
+                bc->dir);
+}
+
+bool bc_store_is_writing(bitcask *bc) {
+  bool yes;
+  pthread_mutex_lock(&bc->writer_mutex);
+  yes = bc->writer_busy;
+  pthread_mutex_unlock(&bc->writer_mutex);
+  return yes;
+}
+
+bool bc_store_is_merging(bitcask *bc) {
+  bool yes;
+  pthread_mutex_lock(&bc->writer_mutex);
+  yes = bc->merging;
+  pthread_mutex_unlock(&bc->writer_mutex);
+  return yes;
+}
+
+void bc_store_end_turn(bitcask *bc) {
+  pthread_mutex_lock(&bc->writer_mutex);
+  bc->writer_busy = false;
+  pthread_cond_signal(&bc->writer_cond);
+  pthread_mutex_unlock(&bc->writer_mutex);
+}
+
+void bc_store_count(bc_datafile *df, uint32_t tstamp, uint32_t tombstone_sz) {
+  if (!df->n_records++ || tstamp < df->oldest_tstamp) df->oldest_tstamp = tstamp;
+  if (tstamp > df->newest_tstamp) df->newest_tstamp = tstamp;
+  df->n_tombstones += tombstone_sz != 0;
+  df->tombstone_bytes += tombstone_sz;
+}
+
+void bc_store_log(const bitcask *bc, const char *fmt, ...) {
+  char text[1200];
+  va_list ap;
+  if (!bc->opt.log) return;
+  va_start(ap, fmt);
+  vsnprintf(text, sizeof text, fmt, ap);
+  va_end(ap);
+  bc->opt.log(bc->opt.log_ctx, text);
+}
+
+int bc_store_poisoned(const bitcask *bc, bitcask_error *err) {
+  int e = atomic_load(&bc->poisoned);
+  if (!e) return BITCASK_OK;
+  return bc_err_os(
+      err, e, "an earlier sync of %s failed, so nothing more is written until it is opened anew",
+      bc->dir);
+}
+
+/* What the kernel dropped cannot be known: write no more, and look at the disk
+** again before anything else is read. */
+static void poison(bitcask *bc, int e) {
+  atomic_store(&bc->poisoned, e);
+  atomic_store(&bc->stale, true);
+  bc_state_set_sync_failed(&bc->state, true);
+}
+
+int bc_store_sync(bitcask *bc, bc_datafile *df, bitcask_error *err) {
+  int rc = bc_store_poisoned(bc, err), e = 0;
+  if (!rc) rc = bc_datafile_sync(df, bc->dir, &e, err);
+  if (rc || !e) return rc;
+  poison(bc, e);
+  return bc_err_os(
+      err, e, "cannot sync %s/%u.bitcask.data; writing stops until the directory is opened anew",
+      bc->dir, df->id);
+}
+
+int bc_store_sync_state(bitcask *bc, bitcask_error *err) {
+  int e = bc->env->fdatasync(bc->env->ctx, bc->state.fd);
+  if (!e) return BITCASK_OK;
+  poison(bc, e);
+  return bc_err_os(err, e, "cannot sync %s/bitcask.state; writing stops until it is opened anew",
+                   bc->dir);
+}
+
+uint32_t bc_store_cutoff(const bitcask *bc) {
+  int64_t t;
+  if (!bc->opt.expiry_secs) return 0;
+  t = bc->env->now(bc->env->ctx) - (int64_t)bc->opt.expiry_secs;
+  return t <= 0 ? 0 : t > UINT32_MAX ? UINT32_MAX : (uint32_t)t;
+}
+
+int bc_store_read(const bitcask *bc, bc_datafile *df, const bc_place *place, const void *key,
+                  size_t key_sz, bitcask_buf *scratch, const void **value, uint32_t *value_sz,
+                  bitcask_error *err) {
+  const uint8_t *p;
+  uint64_t size = atomic_load_explicit(&df->size, memory_order_acquire);
+  int rc;
+
+  if (place->offset > size || place->total_sz > size - place->offset) {
+    return bc_err_at(err, BITCASK_CORRUPT, df->id, place->offset,
+                     "%s/%u.bitcask.data: a record at %llu would end behind the file", bc->dir,
+                     df->id, (unsigned long long)place->offset);
+  }
+  rc = bc_datafile_read(df, place->offset, place->total_sz, scratch, &p, err);
+  if (rc) return rc;
+  if (place->total_sz < BC_RECORD_HEADER_SZ + key_sz || bc_record_size(p) != place->total_sz ||
+      bc_get16(p + 8) != key_sz || memcmp(p + BC_RECORD_HEADER_SZ, key, key_sz) != 0 ||
+      (bc->opt.verify && bc_crc32(0, p + 4, place->total_sz - 4) != bc_get32(p))) {
+    return bc_err_at(err, BITCASK_CORRUPT, df->id, place->offset,
+                     "%s/%u.bitcask.data: the record at %llu fails its check; verify tells what "
+                     "else is damaged, a merge keeps the rest",
+                     bc->dir, df->id, (unsigned long long)place->offset);
+  }
+  *value = p + BC_RECORD_HEADER_SZ + key_sz;
+  *value_sz = place->total_sz - BC_RECORD_HEADER_SZ - (uint32_t)key_sz;
+  return BITCASK_OK;
+}
+
+int bc_store_check(const bitcask *bc, bitcask_error *err) {
+  if (bc->fork_guard ? *bc->fork_guard : bc->env->pid(bc->env->ctx) == bc->pid) return BITCASK_OK;
+  return bc_err(err, BITCASK_INVALID,
+                "%s was opened by process %u; a forked process must open it anew", bc->dir,
+                bc->pid);
+}
+
+int bc_store_check_key(const void *key, size_t key_sz, bitcask_error *err) {
+  if (key_sz > BC_MAX_KEY_SZ) {
+    return bc_err(err, BITCASK_TOOBIG, "the key has %zu bytes, the limit is 65535", key_sz);
+  }
+  if (!key && key_sz) return bc_err(err, BITCASK_INVALID, "the key is NULL");
+  return BITCASK_OK;
+}

@@ -1,0 +1,120 @@
+/*
+** store.h - an opened directory: what load, repair, txn, merge and fold share.
+**
+** Lock order: `writer` (a flag with a condition, see txn.c) before the kernel's
+** write lock before `lock`.  Nothing waits for a kernel lock with `lock` held.
+*/
+#ifndef BC_STORE_H
+#define BC_STORE_H
+
+#include <pthread.h>
+
+#include "bitcask.h"
+#include "env.h"
+#include "fileset.h"
+#include "keydir.h"
+#include "state.h"
+
+struct bitcask {
+  const bc_env *env;
+  char *dir; /* absolute */
+  bitcask_options opt;
+  uint32_t pid;              /* of the opener: a forked child must not go on */
+  const uint8_t *fork_guard; /* NULL: compare pids */
+
+  /* Guards everything down to `snapshots`; exclusive to change it. */
+  pthread_rwlock_t lock;
+  bc_keydir *keydir;
+  bc_fileset *files;
+  bc_position seen; /* the log is in the keydir up to here */
+  uint32_t newest_tstamp;
+  _Atomic uint32_t max_id;     /* of all data and hint files seen */
+  _Atomic uint64_t version;    /* counts changes of the keydir, for bitcask_generation */
+  _Atomic uint64_t generation; /* of the state page, as far as seen */
+  _Atomic uint64_t merges;
+  _Atomic uint64_t probed_ms; /* when the directory was last looked at */
+  _Atomic bool stale;         /* a catch-up failed half-way: load anew before the next read */
+  _Atomic bool repairs_due;   /* the last look at the directory found something to mend */
+  bool told;                  /* of names in the directory that are no data files */
+  uint32_t *distrusted;       /* files whose hints were caught lying */
+  size_t n_distrusted;
+  uint32_t first_out, last_out; /* ids for outputs of a merge of this handle; none: 1, 0 */
+  bool is_removing;             /* ... which is about to unlink the input ... */
+  uint32_t removing;
+  uint64_t snapshots;
+
+  /* The writer of this handle: one at a time. */
+  pthread_mutex_t writer_mutex;
+  pthread_cond_t writer_cond;
+  bool writer_busy;
+  bool merging;
+  unsigned n_txns;
+  struct bitcask_txn *spare_txn; /* kept from the last transaction, for its memory */
+
+  /* With the writer flag and the kernel's write lock. */
+  bc_state state;
+  bool admitted;        /* our lock files stand in the directory */
+  bool unsynced;        /* something was written that was not synced */
+  bool dir_unsynced;    /* a data file's name was */
+  _Atomic int poisoned; /* errno of a failed fdatasync: what is on disk is not known */
+};
+
+static inline uint64_t bc_hash(const bitcask *bc, const void *key, size_t key_sz) {
+  return bc_keydir_hash(bc_keydir_seed(bc->keydir), key, key_sz);
+}
+
+/* With `lock` exclusive: make a place the newest one of a key, or remove the
+** key, and keep the files' live counts.  BITCASK_NOMEM: as it was. */
+int bc_store_put(bitcask *bc, const void *key, size_t key_sz, const bc_place *place);
+int bc_store_remove(bitcask *bc, const void *key, size_t key_sz);
+/* The same for a copy that a merge has made. */
+int bc_store_move(bitcask *bc, const void *key, size_t key_sz, const bc_place *place);
+
+/* With `lock` exclusive: add a file (its reference is taken over), drop one. */
+int bc_store_add_file(bitcask *bc, bc_datafile *df, bitcask_error *err);
+int bc_store_drop_file(bitcask *bc, uint32_t id, bitcask_error *err);
+
+/* A referenced file, NULL if there is none; takes `lock` itself. */
+bc_datafile *bc_store_find(bitcask *bc, uint32_t id);
+
+/* One writer among the threads of this handle; timeouts as bitcask_begin. */
+int bc_store_take_turn(bitcask *bc, int timeout_ms, bitcask_error *err);
+void bc_store_end_turn(bitcask *bc);
+bool bc_store_is_writing(bitcask *bc);
+bool bc_store_is_merging(bitcask *bc);
+
+/* With `lock` exclusive: count a record in its file's statistics.  tombstone_sz:
+** its size if it is a tombstone or a marker, else 0. */
+void bc_store_count(bc_datafile *df, uint32_t tstamp, uint32_t tombstone_sz);
+
+/* Tell the log callback something. */
+void bc_store_log(const bitcask *bc, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The error of a handle that is poisoned, BITCASK_OK if it is not. */
+int bc_store_poisoned(const bitcask *bc, bitcask_error *err);
+
+/*
+** fdatasync a file.  A failure poisons the handle: the kernel may have dropped
+** the pages and a second try would then report success for nothing.
+*/
+int bc_store_sync(bitcask *bc, bc_datafile *df, bitcask_error *err);
+/* The same for bitcask.state, where a position must be known before it is used. */
+int bc_store_sync_state(bitcask *bc, bitcask_error *err);
+
+/* Records with a lower timestamp have expired; 0 if nothing expires. */
+uint32_t bc_store_cutoff(const bitcask *bc);
+
+/*
+** Read the record of `key` at `place` and check that it is that.  *value points
+** into the mapping or scratch.  BITCASK_CORRUPT, BITCASK_IOERR, BITCASK_NOMEM.
+*/
+int bc_store_read(const bitcask *bc, bc_datafile *df, const bc_place *place, const void *key,
+                  size_t key_sz, bitcask_buf *scratch, const void **value, uint32_t *value_sz,
+                  bitcask_error *err);
+
+/* The checks on entering the public API: BITCASK_INVALID in a forked child,
+** BITCASK_TOOBIG for a key over its limit. */
+int bc_store_check(const bitcask *bc, bitcask_error *err);
+int bc_store_check_key(const void *key, size_t key_sz, bitcask_error *err);
+
+#endif

@@ -1,0 +1,485 @@
+/*
+** txn.c - see txn.h.
+**
+** The order of a commit, and what a crash in between leaves:
+**   tail: appended       the next writer looks behind the commit point
+**   pwritev              a torn batch or record: cut off by the next writer;
+**                        a whole one: taken in (acknowledged or about to be)
+**   fdatasync (full)     a power cut keeps it from here on
+**   commit point         other processes see it from here on
+**   tail: clean
+*/
+#include "txn.h"
+
+#include <stdlib.h>
+
+#include "err.h"
+#include "writer.h"
+
+enum { SPILL_SZ = 64 * 1024 * 1024 };
+
+/* ------------------------------------------------------- begin, put, delete */
+
+int bitcask_begin(bitcask *bc, int timeout_ms, bitcask_txn **out, bitcask_error *err) {
+  bitcask_txn *txn;
+  int64_t now;
+  int rc;
+
+  *out = NULL;
+  bc_err_clear(err);
+  rc = bc_store_check(bc, err);
+  if (!rc) rc = bc_writer_enter(bc, timeout_ms, err);
+  if (rc) return rc;
+  txn = bc->spare_txn;
+  bc->spare_txn = NULL;
+  if (!txn) {
+    txn = calloc(1, sizeof *txn);
+    if (txn) txn->log = bc_txlog_new(bc_keydir_seed(bc->keydir));
+    if (!txn || !txn->log) {
+      free(txn);
+      bc_writer_leave(bc);
+      return bc_err_nomem(err);
+    }
+  }
+  txn->bc = bc;
+  txn->point = bc_point(bc);
+  /* Never back: the clock may have been set, and expiry goes by these. */
+  now = bc->env->now(bc->env->ctx);
+  txn->tstamp = now < 0 ? 0 : now > UINT32_MAX ? UINT32_MAX : (uint32_t)now;
+  if (txn->tstamp < txn->point.tstamp) txn->tstamp = txn->point.tstamp;
+  pthread_mutex_lock(&bc->writer_mutex);
+  bc->n_txns++;
+  pthread_mutex_unlock(&bc->writer_mutex);
+  *out = txn;
+  return BITCASK_OK;
+}
+
+/* Move what is in memory to the file, behind an OPEN marker that nobody
+** believes until the END is there. */
+static int write_spill(bitcask_txn *txn, bool end, bitcask_error *err);
+
+static int take_back(bitcask_txn *txn, uint64_t to, bitcask_error *err);
+
+/* More comes after a prepare whose commit did not happen: what was prepared is
+** half of a transaction now, and a crash must not take it for a whole one. */
+static int unprepare(bitcask_txn *txn, bitcask_error *err) {
+  bc_txlog *log = txn->log;
+  int rc;
+  if (!txn->prepared) return BITCASK_OK;
+  rc = take_back(txn,
+                 log->spill
+                     ? txn->point.committed + BC_MARKER_SZ + log->size - bc_txlog_in_memory(log)
+                     : txn->point.committed,
+                 err);
+  if (rc && atomic_load(&txn->bc->poisoned)) txn->broken = rc;
+  if (!rc || txn->broken) txn->prepared = false;
+  return rc;
+}
+
+static int add_record(bitcask_txn *txn, uint64_t hash, const void *key, size_t key_sz,
+                      const void *value, size_t value_sz, bitcask_error *err) {
+  int rc;
+  if (txn->broken) {
+    return bc_err(err, txn->broken, "this transaction has failed and can only be rolled back");
+  }
+  rc = unprepare(txn, err);
+  if (rc) return rc;
+  if (bc_txlog_append(txn->log, hash, key, (uint32_t)key_sz, value, (uint32_t)value_sz, txn->tstamp,
+                      txn->point.active_id)) {
+    return bc_err_nomem(err);
+  }
+  atomic_fetch_add_explicit(&txn->bc->version, 1, memory_order_relaxed);
+  return BITCASK_OK;
+}
+
+static int spill_if_large(bitcask_txn *txn, bitcask_error *err) {
+  int rc;
+  if (txn->log->size < SPILL_SZ || bc_txlog_in_memory(txn->log) < SPILL_SZ) return BITCASK_OK;
+  rc = write_spill(txn, false, err);
+  if (rc) txn->broken = rc;
+  return rc;
+}
+
+int bitcask_txn_put(bitcask_txn *txn, const void *key, size_t key_sz, const void *value,
+                    size_t value_sz, bitcask_error *err) {
+  int rc;
+
+  bc_err_clear(err);
+  rc = bc_store_check(txn->bc, err);
+  if (!rc) rc = bc_store_check_key(key, key_sz, err);
+  if (rc) return rc;
+  if (!key) key = "";
+  if (!value && value_sz) return bc_err(err, BITCASK_INVALID, "the value is NULL");
+  if (!value) value = "";
+  if (bc_is_marker_key(key, key_sz)) {
+    return bc_err(err, BITCASK_INVALID, "this key is reserved for batch markers");
+  }
+  if (value_sz > UINT32_MAX - BC_RECORD_HEADER_SZ - key_sz) {
+    return bc_err(err, BITCASK_TOOBIG, "the value has %zu bytes, the limit is %zu", value_sz,
+                  (size_t)UINT32_MAX - BC_RECORD_HEADER_SZ - key_sz);
+  }
+  if (bc_is_tombstone(value, value_sz)) {
+    return bc_err(err, BITCASK_INVALID,
+                  "a value must not begin with \"bitcask_tombstone\": basho/bitcask would take it "
+                  "for a deletion");
+  }
+  rc = add_record(txn, bc_hash(txn->bc, key, key_sz), key, key_sz, value, value_sz, err);
+  return rc ? rc : spill_if_large(txn, err);
+}
+
+/* Where the transaction sees a record of the key, expired or not. */
+static bool find(bitcask_txn *txn, uint64_t hash, const void *key, size_t key_sz, bc_place *out) {
+  bitcask *bc = txn->bc;
+  bool there;
+
+  if (txn->log->count && bc_keydir_get(txn->log->overlay, hash, key, key_sz, out)) {
+    return out->total_sz != 0;
+  }
+  pthread_rwlock_rdlock(&bc->lock);
+  there = bc_keydir_get(bc->keydir, hash, key, key_sz, out);
+  pthread_rwlock_unlock(&bc->lock);
+  return there;
+}
+
+int bitcask_txn_delete(bitcask_txn *txn, const void *key, size_t key_sz, bitcask_error *err) {
+  bc_place place;
+  uint64_t hash;
+  int rc;
+
+  bc_err_clear(err);
+  rc = bc_store_check(txn->bc, err);
+  if (!rc) rc = bc_store_check_key(key, key_sz, err);
+  if (rc) return rc;
+  if (!key) key = "";
+  hash = bc_hash(txn->bc, key, key_sz);
+  /* An expired key is not there for its users, but a delete must still bury it:
+  ** expiry may be switched off again. */
+  if (!find(txn, hash, key, key_sz, &place)) return BITCASK_OK;
+  rc = add_record(txn, hash, key, key_sz, NULL, 0, err);
+  return rc ? rc : spill_if_large(txn, err);
+}
+
+int bitcask_txn_contains(bitcask_txn *txn, const void *key, size_t key_sz) {
+  bc_place place;
+  if (!key) key = "";
+  if (key_sz > BC_MAX_KEY_SZ || !find(txn, bc_hash(txn->bc, key, key_sz), key, key_sz, &place) ||
+      place.tstamp < bc_store_cutoff(txn->bc)) {
+    return BITCASK_NOTFOUND;
+  }
+  return BITCASK_OK;
+}
+
+/* -------------------------------------------------------------- savepoints */
+
+int bitcask_txn_savepoint(bitcask_txn *txn, int n, bitcask_error *err) {
+  int rc;
+  bc_err_clear(err);
+  rc = bc_store_check(txn->bc, err);
+  if (rc) return rc;
+  return bc_txlog_savepoint(txn->log, n) ? bc_err_nomem(err) : BITCASK_OK;
+}
+
+int bitcask_txn_rollback_to(bitcask_txn *txn, int n, bitcask_error *err) {
+  int rc;
+  bc_err_clear(err);
+  rc = bc_store_check(txn->bc, err);
+  if (!rc) rc = unprepare(txn, err);
+  if (rc) return rc;
+  rc = bc_txlog_rollback_to(txn->log, n, err);
+  if (rc) txn->broken = rc;
+  atomic_fetch_add_explicit(&txn->bc->version, 1, memory_order_relaxed);
+  return rc;
+}
+
+void bitcask_txn_release(bitcask_txn *txn, int n) { bc_txlog_release(txn->log, n); }
+
+/* ----------------------------------------------------------------- prepare */
+
+static int append(bitcask_txn *txn, struct iovec *iov, int n, uint64_t at, uint64_t end,
+                  bitcask_error *err) {
+  bitcask *bc = txn->bc;
+  int e;
+
+  bc_state_set_tail(&bc->state, BC_TAIL_APPENDED);
+  if (end > txn->written_end) txn->written_end = end;
+  e = bc->env->pwritev(bc->env->ctx, txn->df->fd, iov, n, at);
+  if (!e) return BITCASK_OK;
+  return bc_err_os(err, e, "cannot append to %s/%u.bitcask.data at %llu", bc->dir, txn->df->id,
+                   (unsigned long long)at);
+}
+
+/* Take the transaction's bytes off the file again. */
+static int take_back(bitcask_txn *txn, uint64_t to, bitcask_error *err) {
+  bitcask *bc = txn->bc;
+  int rc, e;
+
+  if (txn->written_end <= to) return BITCASK_OK;
+  e = bc->env->truncate(bc->env->ctx, txn->df->fd, to);
+  if (e) {
+    return bc_err_os(err, e, "cannot take a transaction back from %s/%u.bitcask.data", bc->dir,
+                     txn->df->id);
+  }
+  /* Or what was rolled back could return after a power cut: it may have been
+  ** synced by prepare, or written back by the kernel. */
+  rc = atomic_load(&bc->poisoned) ? BITCASK_OK : bc_store_sync(bc, txn->df, err);
+  if (!rc) txn->written_end = to > txn->point.committed ? to : 0;
+  return rc;
+}
+
+/* sync=off: let the new file say how long the last one was (load.c). */
+static int write_link(bitcask_txn *txn, const bc_commit_point *before, bitcask_error *err) {
+  bitcask *bc = txn->bc;
+  uint8_t marker[BC_MARKER_SZ];
+  int rc;
+
+  bc_marker_encode(marker, txn->tstamp,
+                   &(bc_marker){BC_MARKER_LINK, before->committed, before->active_id, 0});
+  rc = append(txn, &(struct iovec){marker, sizeof marker}, 1, 0, sizeof marker, err);
+  if (rc) return rc;
+  txn->point.committed = sizeof marker;
+  txn->written_end = 0;
+  pthread_rwlock_wrlock(&bc->lock);
+  bc_publish_point(bc, &txn->point);
+  atomic_store(&txn->df->size, sizeof marker);
+  bc_store_count(txn->df, txn->tstamp, sizeof marker);
+  bc->seen = (bc_position){txn->df->id, sizeof marker};
+  pthread_rwlock_unlock(&bc->lock);
+  return BITCASK_OK;
+}
+
+/* Make room for `size` bytes of one transaction: the active file, or the next
+** one if they would take it over its limit. */
+static int choose_file(bitcask_txn *txn, uint64_t size, bitcask_error *err) {
+  bitcask *bc = txn->bc;
+  bc_commit_point before = txn->point;
+  uint32_t id;
+  int rc;
+
+  if (txn->point.committed && txn->point.committed + size > bc->opt.max_file_size) {
+    /* An earlier prepare may have left its bytes in this file. */
+    rc = take_back(txn, txn->point.committed, err);
+    if (!rc) rc = bc_next_id(bc, &id, err);
+    if (!rc) rc = bc_rotate(bc, id, true, err);
+    if (rc) return rc;
+    txn->point = bc_point(bc);
+    bc_datafile_unref(txn->df);
+    txn->df = NULL;
+    /* A tombstone says what file it is in. */
+    bc_txlog_retarget(txn->log, id);
+    rc = bc_open_active(bc, &txn->point, &txn->df, err);
+    if (!rc && bc->opt.sync == BITCASK_SYNC_OFF) rc = write_link(txn, &before, err);
+    return rc;
+  }
+  return txn->df ? BITCASK_OK : bc_open_active(bc, &txn->point, &txn->df, err);
+}
+
+static int write_spill(bitcask_txn *txn, bool end, bitcask_error *err) {
+  bc_txlog *log = txn->log;
+  uint8_t marker[BC_MARKER_SZ];
+  struct iovec *iov = NULL;
+  uint64_t base, at;
+  int n, rc = BITCASK_OK;
+
+  if (!log->spill) {
+    rc = choose_file(txn, log->size + 2 * BC_MARKER_SZ, err);
+    if (rc) return rc;
+    bc_marker_encode(marker, txn->tstamp, &(bc_marker){.kind = BC_MARKER_OPEN});
+    rc = append(txn, &(struct iovec){marker, sizeof marker}, 1, txn->point.committed,
+                txn->point.committed + BC_MARKER_SZ, err);
+    if (rc) return rc;
+  }
+  base = txn->point.committed + BC_MARKER_SZ;
+  at = base + log->size - bc_txlog_in_memory(log);
+  if (bc_txlog_vectors(log, 0, &iov, &n)) return bc_err_nomem(err);
+  /* The place of an END marker may hold one from an earlier prepare. */
+  if (n) rc = append(txn, iov, n, at, base + log->size, err);
+  free(iov);
+  if (rc) return rc;
+  if (!end) {
+    bc_txlog_spilled(log, txn->df, base);
+    return BITCASK_OK;
+  }
+  bc_marker_encode(marker, txn->tstamp,
+                   &(bc_marker){BC_MARKER_END, log->size, log->count, log->crc});
+  rc = append(txn, &(struct iovec){marker, sizeof marker}, 1, base + log->size,
+              base + log->size + BC_MARKER_SZ, err);
+  if (rc || txn->written_end == base + log->size + BC_MARKER_SZ) return rc;
+  return take_back(txn, base + log->size + BC_MARKER_SZ, err);
+}
+
+/* One write: the record, or a marker and the records. */
+static int write_batch(bitcask_txn *txn, bitcask_error *err) {
+  bc_txlog *log = txn->log;
+  uint8_t marker[BC_MARKER_SZ];
+  uint64_t size = log->size + (log->count > 1 ? BC_MARKER_SZ : 0), start;
+  struct iovec *iov = NULL;
+  int n, rc;
+
+  rc = choose_file(txn, size, err);
+  if (rc) return rc;
+  start = txn->point.committed;
+  if (bc_txlog_vectors(log, 1, &iov, &n)) return bc_err_nomem(err);
+  if (log->count > 1) {
+    bc_marker_encode(marker, txn->tstamp,
+                     &(bc_marker){BC_MARKER_BATCH, log->size, log->count, log->crc});
+    iov[0] = (struct iovec){marker, sizeof marker};
+    rc = append(txn, iov, n, start, start + size, err);
+  } else {
+    rc = append(txn, iov + 1, n - 1, start, start + size, err);
+  }
+  free(iov);
+  if (!rc && txn->written_end > start + size) rc = take_back(txn, start + size, err);
+  return rc;
+}
+
+int bitcask_txn_prepare(bitcask_txn *txn, bitcask_error *err) {
+  bitcask *bc = txn->bc;
+  int rc;
+
+  bc_err_clear(err);
+  rc = bc_store_check(bc, err);
+  if (rc || txn->prepared) return rc;
+  if (txn->broken) {
+    return bc_err(err, txn->broken, "this transaction has failed and can only be rolled back");
+  }
+  if (!txn->log->count) {
+    txn->prepared = true;
+    return txn->written_end ? take_back(txn, txn->point.committed, err) : BITCASK_OK;
+  }
+  rc = txn->log->spill ? write_spill(txn, true, err) : write_batch(txn, err);
+  /* The promise of sync=full: on stable storage before anybody is told. */
+  if (!rc && bc->opt.sync == BITCASK_SYNC_FULL) rc = bc_sync_unstable(bc, err);
+  if (rc) {
+    if (txn->df && !txn->log->spill) (void)take_back(txn, txn->point.committed, err);
+    if (txn->log->spill) txn->broken = rc;
+    return rc;
+  }
+  txn->prepared = true;
+  return BITCASK_OK;
+}
+
+/* ----------------------------------------------------------------- publish */
+
+static int apply_key(bitcask_txn *txn, uint64_t base, const void *key, uint32_t key_sz,
+                     bc_place *place) {
+  if (!place->total_sz) return bc_store_remove(txn->bc, key, key_sz);
+  place->file_id = txn->df->id;
+  place->offset = base + bc_txlog_position(txn->log, place->offset);
+  return bc_store_put(txn->bc, key, key_sz, place);
+}
+
+/* With `lock` exclusive: bring the keydir to where the log is.  If memory runs
+** out half-way the store is stale, and the next reader loads it anew from the
+** log, where the transaction already is. */
+static void apply_all(bitcask_txn *txn, uint64_t end) {
+  bitcask *bc = txn->bc;
+  uint32_t n_markers = txn->log->spill ? 2 : txn->log->count > 1 ? 1 : 0;
+  uint64_t base = txn->point.committed + (n_markers ? BC_MARKER_SZ : 0), cursor = 0;
+  bc_keydir_view *view;
+  const void *key;
+  uint32_t key_sz;
+  bc_place place;
+  int rc;
+
+  /* Loaded anew meanwhile: this file is another object now. */
+  if (bc_fileset_find(bc->files, txn->df->id) != txn->df) {
+    atomic_store(&bc->stale, true);
+    return;
+  }
+  pthread_mutex_lock(&txn->log->mutex); /* a snapshot of ours may be closing its view */
+  view = bc_keydir_view_open(txn->log->overlay);
+  pthread_mutex_unlock(&txn->log->mutex);
+  rc = view ? BITCASK_OK : BITCASK_NOMEM;
+  atomic_store_explicit(&txn->df->size, end, memory_order_release);
+  bc_store_count(txn->df, txn->tstamp, 0);
+  txn->df->n_records += txn->log->count + n_markers - 1;
+  txn->df->n_tombstones += txn->log->n_tombstones + n_markers;
+  txn->df->tombstone_bytes += txn->log->tombstone_bytes + n_markers * BC_MARKER_SZ;
+  while (!rc && bc_keydir_view_next(view, &cursor, &key, &key_sz, &place)) {
+    rc = apply_key(txn, base, key, key_sz, &place);
+  }
+  pthread_mutex_lock(&txn->log->mutex);
+  if (view) bc_keydir_view_close(txn->log->overlay, view);
+  pthread_mutex_unlock(&txn->log->mutex);
+  bc->seen = (bc_position){txn->df->id, end};
+  if (txn->tstamp > bc->newest_tstamp) bc->newest_tstamp = txn->tstamp;
+  if (rc) atomic_store(&bc->stale, true);
+}
+
+/* Free the transaction, or keep it for the next one. */
+static void discard(bitcask_txn *txn) {
+  bitcask *bc = txn->bc;
+  bc_txlog *log = txn->log;
+
+  bc_datafile_unref(txn->df);
+  *txn = (bitcask_txn){.log = log};
+  if (!bc->spare_txn && bc_txlog_recycle(log)) {
+    bc->spare_txn = txn;
+  } else {
+    bc_txlog_unref(log);
+    free(txn);
+  }
+  pthread_mutex_lock(&bc->writer_mutex);
+  bc->n_txns--;
+  pthread_mutex_unlock(&bc->writer_mutex);
+}
+
+/* In a forked child: the transaction is the parent's.  Only memory is freed. */
+static bool discard_in_child(bitcask_txn *txn) {
+  if (!bc_store_check(txn->bc, NULL)) return false;
+  bc_datafile_unref(txn->df);
+  bc_txlog_unref(txn->log);
+  txn->bc->n_txns--;
+  free(txn);
+  return true;
+}
+
+void bitcask_txn_publish(bitcask_txn *txn) {
+  bitcask *bc = txn->bc;
+  bc_commit_point p = txn->point;
+
+  if (!txn->prepared) {
+    bitcask_txn_rollback(txn);
+    return;
+  }
+  if (discard_in_child(txn)) return;
+  if (txn->log->count) {
+    p.committed = txn->written_end;
+    p.tstamp = txn->tstamp;
+    pthread_rwlock_wrlock(&bc->lock);
+    bc_publish_point(bc, &p);
+    apply_all(txn, p.committed);
+    pthread_rwlock_unlock(&bc->lock);
+    if (bc->opt.sync == BITCASK_SYNC_FULL) {
+      bc_state_set_stable(&bc->state, &(bc_position){p.active_id, p.committed});
+    } else {
+      bc->unsynced = true;
+    }
+  }
+  bc_state_set_tail(&bc->state, BC_TAIL_CLEAN);
+  discard(txn);
+  bc_writer_leave(bc);
+}
+
+void bitcask_txn_rollback(bitcask_txn *txn) {
+  bitcask *bc;
+  bool written;
+
+  if (!txn || discard_in_child(txn)) return;
+  bc = txn->bc;
+  written = txn->written_end != 0;
+  bc_txlog_abandon(txn->log);
+  /* What cannot be cut off now is left to the next writer, which must not take
+  ** it for the work of one that died. */
+  bc_state_set_tail(&bc->state,
+                    take_back(txn, txn->point.committed, NULL) ? BC_TAIL_CONDEMNED : BC_TAIL_CLEAN);
+  /* The same point again, as a new one: a reader that measured the file meanwhile
+  ** must see that somebody wrote. */
+  if (written) {
+    pthread_rwlock_wrlock(&bc->lock);
+    bc_publish_point(bc, &txn->point);
+    pthread_rwlock_unlock(&bc->lock);
+  }
+  discard(txn);
+  bc_writer_leave(bc);
+}

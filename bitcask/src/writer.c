@@ -1,0 +1,275 @@
+/*
+** writer.c - see writer.h.
+*/
+#include "writer.h"
+
+#include "err.h"
+#include "hint.h"
+#include "load.h"
+#include "lock.h"
+#include "name.h"
+#include "repair.h"
+
+/* ---------------------------------------------------- being the writer */
+
+bc_commit_point bc_point(const bitcask *bc) {
+  bc_commit_point p;
+  uint64_t generation;
+  (void)bc_state_read(&bc->state, &p, &generation); /* live since bc_writer_enter */
+  return p;
+}
+
+void bc_publish_point(bitcask *bc, const bc_commit_point *p) {
+  bc_state_publish(&bc->state, p);
+  atomic_store(&bc->generation, bc_state_generation(&bc->state));
+}
+
+int bc_next_id(bitcask *bc, uint32_t *out, bitcask_error *err) {
+  bc_position stable;
+  uint64_t id = bc->max_id;
+  if (bc_state_stable(&bc->state, &stable) && stable.file_id > id) id = stable.file_id;
+  if (bc_state_is_live(&bc->state) && bc_point(bc).active_id > id) id = bc_point(bc).active_id;
+  if (id >= BC_MAX_FILE_ID) {
+    return bc_err(err, BITCASK_FULL, "%s: file ids are used up; back the data up and start anew",
+                  bc->dir);
+  }
+  *out = (uint32_t)id + 1;
+  return BITCASK_OK;
+}
+
+/* After a catch-up to the end: the commit point that follows from the log. */
+static int find_point(bitcask *bc, bc_commit_point *p, bitcask_error *err) {
+  const bc_datafile *last = bc->files->n ? bc->files->file[bc->files->n - 1] : NULL;
+  const bc_datafile *active = bc_continued(bc);
+  bc_commit_point old = {0};
+  uint64_t generation;
+
+  p->tstamp = bc->newest_tstamp;
+  p->committed = 0;
+  if (bc_state_read(&bc->state, &old, &generation) && (!last || old.active_id > last->id)) {
+    p->active_id = old.active_id; /* reserved, not made yet */
+    return BITCASK_OK;
+  }
+  if (active) {
+    p->active_id = active->id;
+    p->committed = atomic_load(&active->size);
+    return BITCASK_OK;
+  }
+  return bc_next_id(bc, &p->active_id, err);
+}
+
+/* Before anything of ours is written to a directory whose files somebody else
+** made: they are stable storage from here on, by our own hand. */
+static int sync_foreign(bitcask *bc, const bc_commit_point *p, bitcask_error *err) {
+  bc_position stable;
+  int rc = BITCASK_OK;
+  if (bc_state_stable(&bc->state, &stable)) return BITCASK_OK;
+  for (size_t i = 0; i < bc->files->n && !rc; i++) {
+    if (!bc->files->file[i]->has_hint) rc = bc_store_sync(bc, bc->files->file[i], err);
+  }
+  if (rc) return rc;
+  stable = (bc_position){p->active_id, p->committed};
+  bc_state_set_stable(&bc->state, &stable);
+  /* On the disk before the first record is: without a position a torn tail would
+  ** be taken for rot, and searched for records. */
+  return bc_store_sync_state(bc, err);
+}
+
+/* First transaction since boot, since a writer died, or since we became a
+** writer: read the log to its end and mend it. */
+static int recover(bitcask *bc, bitcask_error *err) {
+  bool alone = !bc_store_is_merging(bc) && !bc_lock_merge(&bc->state, NULL);
+  bc_commit_point p;
+  int rc;
+
+  pthread_rwlock_wrlock(&bc->lock);
+  rc = bc_catch_up(bc, BC_TO_END, err);
+  if (!rc && bc_state_sync_failed(&bc->state)) {
+    rc = bc_rewrite_unsynced(bc, err);
+    if (!rc) bc_state_set_sync_failed(&bc->state, false);
+  }
+  if (!rc) rc = bc_repair(bc, alone, err);
+  if (!rc) rc = find_point(bc, &p, err);
+  if (!rc) rc = sync_foreign(bc, &p, err);
+  if (!rc) {
+    bc_state_set_tail(&bc->state, BC_TAIL_CLEAN);
+    bc_publish_point(bc, &p);
+    bc->unsynced = true;     /* what a dead writer left may not be synced, be it */
+    bc->dir_unsynced = true; /* bytes or the name of a file */
+  }
+  pthread_rwlock_unlock(&bc->lock);
+  if (alone) bc_unlock_merge(&bc->state);
+  return rc;
+}
+
+static int enter_locked(bitcask *bc, bitcask_error *err) {
+  bool fresh, again;
+  int rc, e;
+
+  pthread_rwlock_wrlock(&bc->lock);
+  e = bc_state_map_write(&bc->state, bc->dir, &fresh);
+  pthread_rwlock_unlock(&bc->lock);
+  if (e) return bc_err_os(err, e, "cannot make %s/%s", bc->dir, BC_STATE_NAME);
+  rc = bc_lock_admit(&bc->state, bc->dir, &bc->admitted, &again, err);
+  if (rc) return rc;
+  if (fresh || again || bc->repairs_due || bc_state_sync_failed(&bc->state) ||
+      bc_state_tail(&bc->state) != BC_TAIL_CLEAN) {
+    return recover(bc, err);
+  }
+  return bc_refresh(bc, err);
+}
+
+int bc_writer_enter(bitcask *bc, int timeout_ms, bitcask_error *err) {
+  int rc, e = 0;
+
+  if (bc->opt.read_only) return bc_err(err, BITCASK_READONLY, "%s was opened read-only", bc->dir);
+  rc = bc_store_poisoned(bc, err);
+  if (rc) return rc;
+  rc = bc_store_take_turn(bc, timeout_ms, err);
+  if (rc) return rc;
+  if (!bc->state.writable) {
+    /* A reader may be about to open it for reading. */
+    pthread_rwlock_wrlock(&bc->lock);
+    e = bc_state_open_write(&bc->state, bc->dir);
+    pthread_rwlock_unlock(&bc->lock);
+  }
+  if (e) {
+    rc = bc_err_os(err, e, "cannot write to %s", bc->dir);
+    goto out;
+  }
+  rc = bc_lock_write(&bc->state, timeout_ms, err);
+  if (rc) goto out;
+  rc = enter_locked(bc, err);
+  if (rc) bc_unlock_write(&bc->state);
+out:
+  if (rc) bc_store_end_turn(bc);
+  return rc;
+}
+
+void bc_writer_leave(bitcask *bc) {
+  bc_unlock_write(&bc->state);
+  bc_store_end_turn(bc);
+}
+
+/* -------------------------------------------------------- the active file */
+
+static int sync_dir(bitcask *bc, bitcask_error *err) {
+  int e = bc->env->sync_dir(bc->env->ctx, bc->dir);
+  if (e) return bc_err_os(err, e, "cannot sync %s", bc->dir);
+  bc->dir_unsynced = false;
+  return BITCASK_OK;
+}
+
+/* Made and added in one, lest a catch-up of another thread finds it first.  Not
+** O_EXCL: a failed attempt may have left it, empty, and the write lock and
+** the lock files keep everybody else out. */
+static int make_active(bitcask *bc, uint32_t id, bc_datafile **out, bitcask_error *err) {
+  int rc, e;
+
+  pthread_rwlock_wrlock(&bc->lock);
+  bc->dir_unsynced = true;
+  rc = bc_datafile_open(bc->env, bc->dir, id, BC_OPEN_WRITE | BC_OPEN_CREATE, bc->opt.mmap, out, &e,
+                        err);
+  if (!rc && atomic_load(&(*out)->size)) {
+    rc = bc_err(err, BITCASK_IOERR, "%s/%u.bitcask.data is there already", bc->dir, id);
+  }
+  if (!rc) rc = bc_store_add_file(bc, *out, err);
+  if (!rc) {
+    bc_datafile_ref(*out);
+    bc->seen = (bc_position){id, 0};
+  } else {
+    bc_datafile_unref(*out);
+    *out = NULL;
+  }
+  pthread_rwlock_unlock(&bc->lock);
+  return rc;
+}
+
+int bc_open_active(bitcask *bc, const bc_commit_point *p, bc_datafile **out, bitcask_error *err) {
+  bc_datafile *df = bc_store_find(bc, p->active_id);
+  int rc = BITCASK_OK;
+  if (!df) {
+    rc = make_active(bc, p->active_id, &df, err);
+  } else if (!df->writable) {
+    rc = bc_datafile_reopen(df, bc->dir, BC_OPEN_WRITE, err);
+  }
+  /* The name before the first commit in it: a synced commit in a file that a
+  ** power cut takes away would be lost. */
+  if (!rc && bc->dir_unsynced) rc = sync_dir(bc, err);
+  if (rc) {
+    bc_datafile_unref(df);
+  } else {
+    *out = df;
+  }
+  return rc;
+}
+
+int bc_sync_unstable(bitcask *bc, bitcask_error *err) {
+  bc_position stable = {0, 0};
+  bc_fileset *files;
+  int rc = BITCASK_OK;
+
+  (void)bc_state_stable(&bc->state, &stable);
+  pthread_rwlock_rdlock(&bc->lock);
+  files = bc_fileset_ref(bc->files);
+  pthread_rwlock_unlock(&bc->lock);
+  for (size_t i = files->n; i-- > 0 && !rc && files->file[i]->id >= stable.file_id;) {
+    rc = bc_store_sync(bc, files->file[i], err);
+  }
+  bc_fileset_unref(files);
+  return rc;
+}
+
+void bc_seal_below(bitcask *bc, uint32_t id) {
+  bitcask_error e = {0};
+  bc_fileset *files;
+
+  pthread_rwlock_rdlock(&bc->lock);
+  files = bc_fileset_ref(bc->files);
+  pthread_rwlock_unlock(&bc->lock);
+  for (size_t i = 0; i < files->n && files->file[i]->id < id; i++) {
+    if (bc_seal(bc, files->file[i], &e)) break;
+    bc_datafile_settle(files->file[i]);
+  }
+  if (e.code) bc_store_log(bc, "%s", e.text);
+  bc_fileset_unref(files);
+}
+
+/* An output that is still being written must not get a hint. */
+static void seal_all(bitcask *bc, uint32_t active_id) {
+  if (bc_store_is_merging(bc) || bc_lock_merge(&bc->state, NULL)) return;
+  /* What a merge has just finished must be known to its end. */
+  if (!bc_refresh(bc, NULL)) bc_seal_below(bc, active_id);
+  bc_unlock_merge(&bc->state);
+}
+
+int bc_sync_all(bitcask *bc, bitcask_error *err) {
+  bc_commit_point p = bc_point(bc);
+  bc_position now = {p.active_id, p.committed};
+  int rc = bc_sync_unstable(bc, err);
+  if (rc) return rc;
+  seal_all(bc, p.active_id);
+  bc_state_set_stable(&bc->state, &now);
+  bc->unsynced = false;
+  return BITCASK_OK;
+}
+
+int bc_rotate(bitcask *bc, uint32_t id, bool hint, bitcask_error *err) {
+  bc_commit_point p = bc_point(bc);
+  bool synced = bc->opt.sync != BITCASK_SYNC_OFF;
+  /* Before anything goes to the next file: else a power cut could lose the end
+  ** of this one and keep what came later. */
+  int rc = synced ? bc_sync_unstable(bc, err) : BITCASK_OK;
+
+  if (rc) return rc;
+  p.active_id = id;
+  p.committed = 0;
+  pthread_rwlock_wrlock(&bc->lock);
+  bc_publish_point(bc, &p);
+  bc->seen = (bc_position){id, 0};
+  pthread_rwlock_unlock(&bc->lock);
+  if (synced) bc_state_set_stable(&bc->state, &(bc_position){id, 0});
+  /* Without a sync there is no hint either: it must not know more than the disk. */
+  if (synced && hint) seal_all(bc, id);
+  return BITCASK_OK;
+}

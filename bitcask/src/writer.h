@@ -1,0 +1,49 @@
+/*
+** writer.h - being the one that writes: turns and locks, recovery after a crash,
+** the active file, rotation, sync.
+*/
+#ifndef BC_WRITER_H
+#define BC_WRITER_H
+
+#include "store.h"
+
+/*
+** The writer of this process and the directory's write lock, everything caught
+** up and repaired.  As bitcask_begin.
+*/
+int bc_writer_enter(bitcask *bc, int timeout_ms, bitcask_error *err);
+void bc_writer_leave(bitcask *bc);
+
+/*
+** As the writer: seal the active file and make `next_id` the active one.  Publishes.
+** `hint` false: the file is about to be merged and needs none.
+*/
+int bc_rotate(bitcask *bc, uint32_t next_id, bool hint, bitcask_error *err);
+
+/* Sync every file that has bytes behind the stable position: mostly the active
+** one alone. */
+int bc_sync_unstable(bitcask *bc, bitcask_error *err);
+
+/* As the writer: sync every file that may be dirty; the stable position moves
+** to the commit point. */
+int bc_sync_all(bitcask *bc, bitcask_error *err);
+
+/* With the merge lock: give the files below `id` their hints.  A hint is a
+** cache: that the disk is too full for it stops nothing. */
+void bc_seal_below(bitcask *bc, uint32_t id);
+
+/* The commit point, as the writer sees it. */
+bc_commit_point bc_point(const bitcask *bc);
+
+/* As the writer, with `lock`: make a commit point the current one. */
+void bc_publish_point(bitcask *bc, const bc_commit_point *p);
+
+/* The id of the next new data file: above every id in use or ever in use.
+** BITCASK_FULL: there are no more. */
+int bc_next_id(bitcask *bc, uint32_t *out, bitcask_error *err);
+
+/* As the writer: the active file, open for writing, made if it is not there yet,
+** its name on the disk.  *out is referenced. */
+int bc_open_active(bitcask *bc, const bc_commit_point *p, bc_datafile **out, bitcask_error *err);
+
+#endif

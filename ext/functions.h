@@ -1,0 +1,20 @@
+/*
+** functions.h - the scalar functions.
+**
+**   bitcask_version()             text of the version
+**   bitcask_merge(T [,'policy'])  bytes of disk space freed
+**   bitcask_needs_merge(T)        1 or 0
+**   bitcask_sync(T)               NULL; all that was committed is on stable storage
+**   bitcask_verify(T)             'ok' or the first problem
+**
+** T is a table: 'name' or 'schema.name'.
+*/
+#ifndef VT_FUNCTIONS_H
+#define VT_FUNCTIONS_H
+
+#include "session.h"
+
+/* Register them all; a SQLite code. */
+int vt_functions_register(vt_connection *c);
+
+#endif

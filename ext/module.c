@@ -1,0 +1,76 @@
+/*
+** module.c - the entry point: what is registered with a connection.
+**
+**     .load ./bitcask
+**     CREATE VIRTUAL TABLE kv USING bitcask('data/kv');
+**     INSERT INTO kv VALUES ('user:1', '{"name":"Ada"}');
+**     SELECT value FROM kv WHERE key = 'user:1';
+**
+** Where to look: declaration.c makes and drops a table, args.c and options.c read
+** its arguments, table.c opens its store; plan.c chooses how to read it, cursor.c
+** reads, write.c writes; session.c keeps a connection's transaction and snapshot,
+** registry.c the engine handles that connections share; functions.c and report.c
+** are the functions; error.c turns what went wrong into SQLite's words.
+*/
+#include <sqlite3ext.h>
+SQLITE_EXTENSION_INIT1
+
+#include "cursor.h"
+#include "declaration.h"
+#include "functions.h"
+#include "plan.h"
+#include "report.h"
+#include "write.h"
+
+static const sqlite3_module module = {
+    .iVersion = 2, /* savepoints */
+    .xCreate = vt_declaration_create,
+    .xConnect = vt_declaration_connect,
+    .xBestIndex = vt_plan_best_index,
+    .xDisconnect = vt_declaration_disconnect,
+    .xDestroy = vt_declaration_destroy,
+    .xOpen = vt_cursor_open,
+    .xClose = vt_cursor_close,
+    .xFilter = vt_cursor_filter,
+    .xNext = vt_cursor_next,
+    .xEof = vt_cursor_eof,
+    .xColumn = vt_cursor_column,
+    .xRowid = vt_cursor_rowid,
+    .xUpdate = vt_write_update,
+    .xBegin = vt_write_begin,
+    .xSync = vt_write_sync,
+    .xCommit = vt_write_commit,
+    .xRollback = vt_write_rollback,
+    .xRename = vt_declaration_rename,
+    .xSavepoint = vt_write_savepoint,
+    .xRelease = vt_write_release,
+    .xRollbackTo = vt_write_rollback_to,
+};
+
+__attribute__((visibility("default"))) int sqlite3_bitcask_init(sqlite3 *db, char **err,
+                                                                const sqlite3_api_routines *api);
+
+int sqlite3_bitcask_init(sqlite3 *db, char **err, const sqlite3_api_routines *api) {
+  vt_connection *c;
+  int rc;
+  SQLITE_EXTENSION_INIT2(api);
+  if (!vt_host_has(3031000)) {
+    *err = sqlite3_mprintf("bitcask needs SQLite 3.31 or newer, this is %s", sqlite3_libversion());
+    return SQLITE_ERROR;
+  }
+  c = vt_connection_acquire(db);
+  if (!c) {
+    return SQLITE_NOMEM;
+  }
+  rc = sqlite3_create_module_v2(db, "bitcask", &module, c, vt_connection_release);
+  if (rc == SQLITE_OK) {
+    rc = vt_functions_register(c);
+  }
+  if (rc == SQLITE_OK) {
+    rc = vt_report_register(c);
+  }
+  if (rc != SQLITE_OK) {
+    *err = sqlite3_mprintf("%s", sqlite3_errmsg(db));
+  }
+  return rc;
+}

@@ -1,0 +1,235 @@
+/*
+** session.c - snapshots, the write transaction and its savepoints.
+**
+** Savepoints.  SQLite numbers them from 0, and -1 is the transaction itself when
+** it was opened by SAVEPOINT.  A table hears of a savepoint when it is made, or,
+** when it joins later, only of the innermost one there is.  So the session keeps
+** marks for all numbers up to the highest one it heard of: a number it was
+** never told of is older than its first write, and one that it has already is
+** heard again from a table that joins.  The engine's mark for number n is n+1.
+*/
+#include "session.h"
+#include "error.h"
+#include "wait.h"
+
+#include <pthread.h>
+#include <string.h>
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static vt_connection *connections;
+
+static void lock(void) { (void)pthread_mutex_lock(&mutex); /* cannot fail: never destroyed */ }
+static void unlock(void) { (void)pthread_mutex_unlock(&mutex); }
+
+vt_connection *vt_connection_acquire(sqlite3 *db) {
+  vt_connection *c;
+  lock();
+  for (c = connections; c && c->db != db; c = c->next) {
+  }
+  if (!c && (c = sqlite3_malloc64(sizeof(*c))) != NULL) {
+    memset(c, 0, sizeof(*c));
+    c->db = db;
+    c->next = connections;
+    connections = c;
+  }
+  if (c) {
+    c->refs++;
+  }
+  unlock();
+  return c;
+}
+
+void vt_connection_release(void *connection) {
+  vt_connection *c = connection;
+  vt_connection **link = &connections;
+  lock();
+  if (--c->refs == 0) {
+    while (*link != c) {
+      link = &(*link)->next;
+    }
+    *link = c->next;
+    sqlite3_free(c);
+  }
+  unlock();
+}
+
+int vt_session_acquire(vt_connection *c, vt_engine *engine, vt_session **out, bitcask_error *e) {
+  vt_session *s = c->sessions;
+  while (s && s->engine != engine) {
+    s = s->next;
+  }
+  if (s) {
+    vt_engine_release(engine); /* the session has a reference of its own */
+  } else if ((s = sqlite3_malloc64(sizeof(*s))) != NULL) {
+    memset(s, 0, sizeof(*s));
+    s->engine = engine;
+    s->connection = c;
+    s->next = c->sessions;
+    c->sessions = s;
+  } else {
+    vt_engine_release(engine);
+    *out = NULL;
+    return vt_error_set(e, BITCASK_NOMEM, "out of memory");
+  }
+  s->refs++;
+  *out = s;
+  return BITCASK_OK;
+}
+
+vt_session *vt_session_retain(vt_session *s) {
+  s->refs++;
+  return s;
+}
+
+void vt_session_release(vt_session *s) {
+  vt_session **link = &s->connection->sessions;
+  if (--s->refs) {
+    return;
+  }
+  while (*link != s) {
+    link = &(*link)->next;
+  }
+  *link = s->next;
+  bitcask_txn_rollback(s->txn);
+  vt_engine_release(s->engine);
+  sqlite3_free(s->spare);
+  sqlite3_free(s);
+}
+
+vt_view *vt_session_share_view(vt_session *s) {
+  if (s->view) {
+    s->view->refs++;
+  }
+  return s->view;
+}
+
+int vt_session_view(vt_session *s, vt_view **out, bitcask_error *e) {
+  vt_view *v = vt_session_share_view(s);
+  int rc;
+  *out = v;
+  if (v) {
+    return BITCASK_OK;
+  }
+  v = s->spare ? s->spare : sqlite3_malloc64(sizeof(*v));
+  s->spare = NULL;
+  if (!v) {
+    return vt_error_set(e, BITCASK_NOMEM, "out of memory");
+  }
+  v->session = s;
+  v->refs = 1;
+  rc = bitcask_snapshot_open(s->engine->bc, s->txn, &v->snap, e);
+  if (rc != BITCASK_OK) {
+    s->spare = v;
+    return rc;
+  }
+  s->view = v;
+  *out = v;
+  return BITCASK_OK;
+}
+
+void vt_view_release(vt_view *view) {
+  vt_session *s = view->session;
+  if (--view->refs) {
+    return;
+  }
+  /* Not kept for the next statement: while a snapshot is open, writers copy what
+  ** they touch, and merged files keep their space. */
+  bitcask_snapshot_close(view->snap);
+  if (s->view == view) {
+    s->view = NULL;
+  }
+  sqlite3_free(s->spare);
+  s->spare = view;
+}
+
+void vt_session_changed(vt_session *s) { s->view = NULL; }
+
+/* Give the transaction the marks from `from` on that it does not have yet. */
+static int set_marks(vt_session *s, int from, bitcask_error *e) {
+  int rc = BITCASK_OK;
+  for (int i = from; i < s->n_marks && rc == BITCASK_OK; i++) {
+    rc = bitcask_txn_savepoint(s->txn, i, e);
+  }
+  return rc;
+}
+
+int vt_session_begin(vt_session *s, int timeout_ms, bitcask_error *e) {
+  vt_wait w;
+  int slice_ms = 0;
+  int rc;
+  if (s->txn) {
+    return BITCASK_OK;
+  }
+  vt_wait_init(&w, s->connection->db, timeout_ms);
+  while ((rc = bitcask_begin(s->engine->bc, slice_ms, &s->txn, e)) == BITCASK_BUSY) {
+    rc = vt_wait_next(&w, &slice_ms);
+    if (rc != BITCASK_OK) {
+      break;
+    }
+  }
+  vt_wait_release(&w);
+  if (rc == BITCASK_INTERRUPT || rc == BITCASK_NOMEM) {
+    return vt_error_set(e, rc, "%s", bitcask_strerror(rc));
+  }
+  if (rc == BITCASK_OK) {
+    s->n_marks = s->n_marks ? s->n_marks : 1;
+    rc = set_marks(s, 0, e);
+    if (rc != BITCASK_OK) {
+      vt_session_rollback(s);
+    }
+  }
+  /* What other processes have committed since a cursor was opened must be seen by
+  ** the statement that is going to write: UPDATE kv SET value = value + 1. */
+  vt_session_changed(s);
+  return rc;
+}
+
+int vt_session_savepoint(vt_session *s, int n, bitcask_error *e) {
+  int had = s->n_marks;
+  int rc = BITCASK_OK;
+  if (n + 2 <= had) {
+    return BITCASK_OK;
+  }
+  s->n_marks = n + 2;
+  if (s->txn && (rc = set_marks(s, had, e)) != BITCASK_OK) {
+    s->n_marks = had;
+  }
+  return rc;
+}
+
+int vt_session_rollback_to(vt_session *s, int n, bitcask_error *e) {
+  vt_session_changed(s);
+  if (s->n_marks > n + 2) {
+    s->n_marks = n + 2;
+  }
+  return s->txn ? bitcask_txn_rollback_to(s->txn, n + 1, e) : BITCASK_OK;
+}
+
+void vt_session_release_to(vt_session *s, int n) {
+  if (s->n_marks > n + 1) {
+    s->n_marks = n + 1;
+  }
+  if (s->txn) {
+    bitcask_txn_release(s->txn, n + 1);
+  }
+}
+
+int vt_session_prepare(vt_session *s, bitcask_error *e) {
+  return s->txn ? bitcask_txn_prepare(s->txn, e) : BITCASK_OK;
+}
+
+void vt_session_commit(vt_session *s) {
+  if (s->txn) {
+    bitcask_txn_publish(s->txn);
+    s->txn = NULL;
+  }
+  s->n_marks = 0;
+  vt_session_changed(s);
+}
+
+void vt_session_rollback(vt_session *s) {
+  bitcask_txn_rollback(s->txn);
+  s->txn = NULL;
+  s->n_marks = 0;
+  vt_session_changed(s);
+}

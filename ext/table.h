@@ -1,0 +1,34 @@
+/*
+** table.h - one virtual table: its declaration, and the way to its store.
+**
+** Connecting only declares the columns.  The store is opened at first use, so a
+** directory that is missing or damaged never makes the schema unusable: DROP,
+** ALTER ... RENAME and integrity checks of other tables still work.
+*/
+#ifndef VT_TABLE_H
+#define VT_TABLE_H
+
+#include "args.h"
+#include "session.h"
+
+typedef struct vt_table {
+  sqlite3_vtab base; /* first: SQLite knows the table by it */
+  vt_connection *connection;
+  char *schema;
+  char *name;
+  vt_args args;
+  char *defect;            /* what is wrong with the arguments, NULL if nothing is */
+  vt_session *session;     /* NULL until first use */
+  struct vt_cursor *spare; /* a closed cursor and its buffers, for the next one */
+} vt_table;
+
+/* Open the store unless it is open.  A SQLite code, the text in base.zErrMsg. */
+int vt_table_open(vt_table *t);
+
+/* Open it now, making the directory if `create`; as above. */
+int vt_table_open_store(vt_table *t, bool create);
+
+/* Report an engine failure as this table's: its code, the text in base.zErrMsg. */
+int vt_table_fail(vt_table *t, const bitcask_error *e);
+
+#endif

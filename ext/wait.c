@@ -1,0 +1,78 @@
+/*
+** wait.c - interrupts and busy timeouts.
+*/
+#include "wait.h"
+
+#include <time.h>
+
+/* How long an interrupt can go unnoticed while we wait. */
+enum { SLICE_MS = 50 };
+
+int vt_poll_init(vt_poll *p, sqlite3 *db) {
+  return sqlite3_prepare_v2(db, "SELECT 1", -1, &p->stmt, NULL);
+}
+
+int vt_poll_interrupted(void *poll) {
+  /* A step fails while the connection is interrupted, in every version;
+  ** sqlite3_is_interrupted() exists only since 3.41. */
+  vt_poll *p = poll;
+  int interrupted = sqlite3_step(p->stmt) == SQLITE_INTERRUPT;
+  (void)sqlite3_reset(p->stmt); /* repeats the result of the step */
+  return interrupted;
+}
+
+void vt_poll_release(vt_poll *p) {
+  (void)sqlite3_finalize(p->stmt); /* repeats the result of the step */
+  p->stmt = NULL;
+}
+
+static int64_t monotonic_ms(void) {
+  struct timespec t = {0, 0};
+  (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
+  return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* 0 also where an authorizer forbids the question. */
+static int busy_timeout_ms(sqlite3 *db) {
+  sqlite3_stmt *stmt = NULL;
+  int ms = 0;
+  if (sqlite3_prepare_v2(db, "PRAGMA busy_timeout", -1, &stmt, NULL) == SQLITE_OK &&
+      sqlite3_step(stmt) == SQLITE_ROW) {
+    ms = sqlite3_column_int(stmt, 0);
+  }
+  (void)sqlite3_finalize(stmt); /* repeats the result of the step */
+  return ms;
+}
+
+void vt_wait_init(vt_wait *w, sqlite3 *db, int timeout_ms) {
+  w->db = db;
+  w->timeout_ms = timeout_ms;
+  w->poll.stmt = NULL;
+  w->started = false;
+  w->deadline_ms = 0;
+}
+
+int vt_wait_next(vt_wait *w, int *slice_ms) {
+  int64_t left;
+  if (!w->started) {
+    if (w->timeout_ms < 0) {
+      w->timeout_ms = busy_timeout_ms(w->db);
+    }
+    w->deadline_ms = monotonic_ms() + w->timeout_ms;
+    w->started = true;
+  }
+  left = w->deadline_ms - monotonic_ms();
+  if (left <= 0) {
+    return BITCASK_BUSY;
+  }
+  if (!w->poll.stmt && vt_poll_init(&w->poll, w->db) != SQLITE_OK) {
+    return BITCASK_NOMEM;
+  }
+  if (vt_poll_interrupted(&w->poll)) {
+    return BITCASK_INTERRUPT;
+  }
+  *slice_ms = left < SLICE_MS ? (int)left : SLICE_MS;
+  return BITCASK_OK;
+}
+
+void vt_wait_release(vt_wait *w) { vt_poll_release(&w->poll); }

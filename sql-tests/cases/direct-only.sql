@@ -1,0 +1,18 @@
+-- A hostile schema cannot reach files through a view or a trigger.
+CREATE VIRTUAL TABLE kv USING bitcask('data');
+CREATE VIEW v AS SELECT * FROM kv;
+SELECT * FROM v;
+CREATE VIEW f AS SELECT bitcask_merge('kv');
+SELECT * FROM f;
+CREATE VIEW files AS SELECT * FROM bitcask_files('kv');
+SELECT * FROM files;
+CREATE TABLE plain(a);
+CREATE TRIGGER t AFTER INSERT ON plain BEGIN INSERT INTO kv VALUES (new.a, 'x'); END;
+INSERT INTO plain VALUES ('k');
+SELECT count(*) FROM kv;
+CREATE VIEW version AS SELECT bitcask_version() IS NOT NULL;
+SELECT * FROM version;
+-- A temporary view is the user's own.
+CREATE TEMP VIEW own AS SELECT * FROM kv;
+INSERT INTO kv VALUES ('k', 'v');
+SELECT * FROM own;

@@ -1,0 +1,8 @@
+-- Why a store cannot be opened; CREATE leaves nothing behind.
+.shell echo text >file
+CREATE VIRTUAL TABLE kv USING bitcask('file');
+CREATE VIRTUAL TABLE kv USING bitcask('file/below');
+CREATE VIRTUAL TABLE kv USING bitcask('missing', read_only=1);
+SELECT count(*) FROM sqlite_schema;
+.shell ls
+.shell cat file

@@ -383,14 +383,15 @@ def test_no_update_is_lost_between_threads():
 
 
 def test_readers_and_a_writer_in_threads():
-    writer = connect(options=", sync=off, max_file_size=20000")
+    options = ", sync=off, max_file_size=20000"
+    writer = connect(options=options)
     writer.execute("INSERT INTO kv VALUES ('a', '0'), ('b', '0')")
     stop = threading.Event()
     failures = []
 
     def read():
         try:
-            db = connect()
+            db = connect(options=options)
             while not stop.is_set():
                 # Both keys are always written together.
                 seen = {v for _, v in rows(db, "SELECT key, value FROM kv WHERE key IN ('a', 'b')")}

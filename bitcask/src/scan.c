@@ -149,25 +149,38 @@ static int one_bit_off(scanner *s, uint64_t bad, bool *yes, uint64_t *end) {
   return BITCASK_OK;
 }
 
-/* Tell of the damaged record at `bad`, `size` long. */
-static int tell_damaged(scanner *s, uint64_t bad, const uint8_t *p, uint64_t n, uint64_t size) {
-  uint32_t key_sz = bc_get16(p + 8);
-  if (!s->scan->damaged || key_sz > n - BC_RECORD_HEADER_SZ || size > UINT32_MAX) return BITCASK_OK;
+/* What is known of a bad record. */
+typedef enum extent {
+  EXTENT_UNKNOWN, /* nothing: maybe a torn write */
+  EXTENT_WHOLE,   /* its lengths lead to what comes next: all there, the value damaged */
+  EXTENT_FIXED    /* with one bit put right it is whole: see s->fixed */
+} extent;
+
+/* Tell of the damaged record at `bad`, `size` long, if its key is known. */
+static int tell_damaged(scanner *s, extent known, uint64_t bad, uint64_t size) {
+  const uint8_t *p = s->fixed;
+  uint64_t n = s->n_fixed;
+  uint32_t key_sz;
+  int rc = BITCASK_OK;
+
+  if (!s->scan->damaged || known == EXTENT_UNKNOWN || size > UINT32_MAX) return BITCASK_OK;
+  if (known == EXTENT_WHOLE) rc = bc_reader_peek(&s->r, bad, size, &p, &n, s->err);
+  if (rc) return rc;
+  key_sz = bc_get16(p + 8);
+  if (key_sz > n - BC_RECORD_HEADER_SZ) return BITCASK_OK;
   return s->scan->damaged(s->scan->ctx, p + BC_RECORD_HEADER_SZ, key_sz, bad, (uint32_t)size);
 }
 
-/* The next valid record behind a bad one at `bad`; the limit if there is none.
-** *whole: the bad one is all there, so that it is not a torn write. */
-static int resync(scanner *s, uint64_t bad, uint64_t *next, bool *whole) {
+/* The next valid record behind a bad one at `bad`; the limit if there is none. */
+static int resync(scanner *s, uint64_t bad, uint64_t *next, extent *known) {
   const uint8_t *p;
   uint64_t n, at, end;
   bool yes;
   int rc;
 
   rc = one_bit_off(s, bad, &yes, next);
-  if (rc) return rc;
-  *whole = yes;
-  if (yes) return tell_damaged(s, bad, s->fixed, s->n_fixed, *next - bad);
+  *known = yes ? EXTENT_FIXED : EXTENT_UNKNOWN;
+  if (rc || yes) return rc;
   /* If only key or value are damaged the lengths still lead to the next one.
   ** Asked first, lest a record inside a damaged value be taken for one. */
   rc = bc_reader_peek(&s->r, bad, BC_RECORD_HEADER_SZ, &p, &n, s->err);
@@ -176,12 +189,8 @@ static int resync(scanner *s, uint64_t bad, uint64_t *next, bool *whole) {
     *next = bad + bc_record_size(p);
     yes = *next == s->r.limit;
     rc = yes ? BITCASK_OK : is_record(s, *next, &yes, &end);
-    if (rc) return rc;
-    *whole = yes;
-    if (yes) {
-      rc = bc_reader_peek(&s->r, bad, *next - bad, &p, &n, s->err);
-      return rc ? rc : tell_damaged(s, bad, p, n, *next - bad);
-    }
+    if (yes) *known = EXTENT_WHOLE;
+    if (rc || yes) return rc;
   }
   rc = make_crcs(s, bad);
   for (at = bad + 1; !rc && at < s->r.limit; at++) {
@@ -233,7 +242,7 @@ static int check_batch(scanner *s, const bc_marker *m, batch *b) {
 /* Find the END that belongs to the OPEN marker before b->first. */
 static int find_end(scanner *s, batch *b, bc_marker *m, bool *found) {
   uint64_t at = b->first, next;
-  bool whole;
+  extent known;
   bc_decode what;
   bc_found f;
   int rc;
@@ -244,7 +253,7 @@ static int find_end(scanner *s, batch *b, bc_marker *m, bool *found) {
     if (rc) return rc;
     if (what != BC_DECODE_OK) {
       if (at >= s->scan->stable) return BITCASK_OK;
-      rc = resync(s, at, &next, &whole);
+      rc = resync(s, at, &next, &known);
       if (rc) return rc;
       at = next;
       continue;
@@ -298,13 +307,14 @@ static int find_batch(scanner *s, const bc_found *f, const bc_marker *begin, bat
 static int deliver(scanner *s, const bc_found *f) { return s->scan->fn(s->scan->ctx, f); }
 
 static int skip_damage(scanner *s, uint64_t at, uint64_t *next, bool *torn) {
-  bool whole;
-  int rc = resync(s, at, next, &whole);
+  extent known;
+  int rc = resync(s, at, next, &known);
   if (rc) return rc;
   /* Nothing behind it: a torn tail, unless it is whole and had been stable. */
-  *torn = *next == s->r.limit && !(whole && was_stable(s, at));
+  *torn = *next == s->r.limit && !(known != EXTENT_UNKNOWN && was_stable(s, at));
   if (*torn) return BITCASK_OK;
-  if (s->scan->skipped) rc = s->scan->skipped(s->scan->ctx, at, *next - at);
+  rc = tell_damaged(s, known, at, *next - at);
+  if (!rc && s->scan->skipped) rc = s->scan->skipped(s->scan->ctx, at, *next - at);
   return rc;
 }
 
@@ -354,8 +364,13 @@ int bc_datafile_scan(bc_datafile *df, bc_scan *scan, bitcask_error *err) {
 
   bc_reader_init(&s.r, df, scan->limit);
   while (!rc && !ended && at < scan->limit) rc = step(&s, &at, &batch_end, &ended);
-  /* Damage at the end of a batch that counts is inside the log, not behind it. */
-  scan->end = at < batch_end ? batch_end : at;
+  /* Damage at the end of a batch that counts is inside the log, not behind it; and
+  ** not to be appended to. */
+  if (!rc && ended && at < batch_end) {
+    if (scan->skipped) rc = scan->skipped(scan->ctx, at, batch_end - at);
+    at = batch_end;
+  }
+  scan->end = at;
   bc_reader_release(&s.r);
   free(s.crcs);
   return rc;

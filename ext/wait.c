@@ -58,7 +58,7 @@ int vt_wait_next(vt_wait *w, int *slice_ms) {
     if (w->timeout_ms < 0) {
       w->timeout_ms = busy_timeout_ms(w->db);
     }
-    w->deadline_ms = monotonic_ms() + w->timeout_ms;
+    w->deadline_ms = monotonic_ms() + w->timeout_ms + 1; /* never less: the clock is cut to ms */
     w->started = true;
   }
   left = w->deadline_ms - monotonic_ms();

@@ -81,7 +81,7 @@ bool bc_hint_exists(const bc_env *env, const char *dir, uint32_t id) {
 int bc_hint_writer_open(bc_hint_writer *w, const bc_env *env, const char *dir, uint32_t id,
                         bitcask_error *err) {
   bitcask_buf path = {0};
-  int e;
+  int rc = BITCASK_OK, e;
 
   *w = (bc_hint_writer){.env = env, .dir = dir, .id = id, .fd = -1};
   if (bc_name_hint(&path, dir, id, ".tmp")) return bc_err_nomem(err);
@@ -91,10 +91,10 @@ int bc_hint_writer_open(bc_hint_writer *w, const bc_env *env, const char *dir, u
                 &w->fd);
   if (e) {
     w->fd = -1;
-    bc_err_os(err, e, "cannot make %s", path.data);
+    rc = bc_err_os(err, e, "cannot make %s", path.data);
   }
   bitcask_buf_free(&path);
-  return e ? bc_err_os(NULL, e, "%s", "") : BITCASK_OK;
+  return rc;
 }
 
 static int flush(bc_hint_writer *w, bitcask_error *err) {

@@ -7,7 +7,6 @@
 #include "buf.h"
 #include "err.h"
 #include "hint.h"
-#include "load.h"
 #include "name.h"
 
 enum { COPY_SZ = 1 << 20 };

@@ -7,8 +7,6 @@
 #include "err.h"
 #include "fold.h"
 #include "hint.h"
-#include "load.h"
-#include "name.h"
 
 typedef struct verifier {
   bitcask_snapshot *snap;

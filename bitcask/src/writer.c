@@ -4,7 +4,6 @@
 #include "writer.h"
 
 #include "err.h"
-#include "hint.h"
 #include "load.h"
 #include "lock.h"
 #include "name.h"

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "buf.h"
+#include "checkpoint.h"
 #include "engine.h"
 #include "err.h"
 #include "load.h"
@@ -20,6 +21,9 @@
 #include "store.h"
 #include "txn.h"
 #include "writer.h"
+
+/* Replaying 10,000 records takes a few ms: less is not worth a file. */
+enum { SAVE_LEAST = 10000 };
 
 const char *bitcask_version(void) { return BITCASK_VERSION; }
 
@@ -117,6 +121,7 @@ static void release(bitcask *bc) {
   pthread_mutex_destroy(&bc->writer_mutex);
   pthread_cond_destroy(&bc->writer_cond);
   free(bc->distrusted);
+  free(bc->saved);
   free(bc->dir);
   free(bc);
 }
@@ -144,6 +149,7 @@ static bitcask *make(const bc_env *env, const bitcask_options *o) {
   bc->keydir = bc_keydir_new(seed);
   bc->files = bc_fileset_new();
   bc->first_out = 1;
+  bc->save_least = SAVE_LEAST;
   bc->state.fd = bc->state.read_fd = -1;
   bc->state.env = env;
   if (bc->keydir && bc->files) return bc;
@@ -185,7 +191,7 @@ int bc_open_env(const char *dir, const bitcask_options *o, const bc_env *env, bi
     rc = bc_err_os(err, e, "cannot read the boot id");
     goto out;
   }
-  rc = bc_catch_up(bc, BC_TO_COMMITTED, err);
+  rc = bc_load(bc, err);
   if (rc == BITCASK_READONLY) rc = BITCASK_CANTOPEN; /* not readable by this user */
   if (rc) goto out;
   repair_now(bc);
@@ -198,13 +204,16 @@ out:
   return rc;
 }
 
+void bc_save_early(bitcask *bc) { bc->save_least = 1; }
+
 int bitcask_open(const char *dir, const bitcask_options *o, bitcask **out, bitcask_error *err) {
   return bc_open_env(dir, o, &bc_env_posix, out, err);
 }
 
 /* Sync what is not, and note how far the log is stable, unless another process
 ** is writing: then it is synced all the same. */
-static int sync_quietly(bitcask *bc, bitcask_error *err) {
+static int sync_quietly(bitcask *bc, bool save, bitcask_error *err) {
+  bc_checkpoint *c = NULL;
   bitcask_error e = {0};
   int rc = bc_writer_enter(bc, 0, &e);
   if (rc == BITCASK_BUSY) {
@@ -216,7 +225,9 @@ static int sync_quietly(bitcask *bc, bitcask_error *err) {
     return rc;
   }
   rc = bc_sync_all(bc, err);
+  if (!rc && save) c = bc_checkpoint_begin(bc);
   bc_writer_leave(bc);
+  bc_checkpoint_finish(c);
   return rc;
 }
 
@@ -224,10 +235,11 @@ int bitcask_sync(bitcask *bc, bitcask_error *err) {
   int rc;
   bc_err_clear(err);
   rc = bc_store_check(bc, err);
-  return rc ? rc : sync_quietly(bc, err);
+  return rc ? rc : sync_quietly(bc, false, err);
 }
 
 int bitcask_close(bitcask *bc, bitcask_error *err) {
+  bool save;
   int rc = BITCASK_OK;
 
   bc_err_clear(err);
@@ -241,7 +253,10 @@ int bitcask_close(bitcask *bc, bitcask_error *err) {
     release(bc);
     return BITCASK_OK;
   }
-  if (bc->admitted && bc->unsynced && !atomic_load(&bc->poisoned)) rc = sync_quietly(bc, err);
+  if (bc->admitted && !atomic_load(&bc->poisoned)) {
+    save = bc_checkpoint_is_due(bc, BC_SAVE_SHARE);
+    if (bc->unsynced || save) rc = sync_quietly(bc, save, err);
+  }
   bc_lock_leave(&bc->state, bc->dir, &bc->admitted);
   release(bc);
   return rc;
@@ -265,10 +280,10 @@ static int get_locked(bitcask *bc, const void *key, size_t key_sz, bitcask_buf *
   uint32_t v_sz;
   int rc;
 
-  if (!bc_keydir_get(bc->keydir, bc_hash(bc, key, key_sz), key, key_sz, place) ||
-      place->tstamp < bc_store_cutoff(bc)) {
-    return BITCASK_NOTFOUND;
+  if (!bc_keydir_get(bc->keydir, bc_hash(bc, key, key_sz), key, key_sz, place)) {
+    return bc_keydir_error(bc->keydir) ? bc_store_lost_keydir(bc, err) : BITCASK_NOTFOUND;
   }
+  if (place->tstamp < bc_store_cutoff(bc)) return BITCASK_NOTFOUND;
   df = bc_fileset_find(bc->files, place->file_id);
   if (!df) {
     return bc_err_at(err, BITCASK_CORRUPT, place->file_id, place->offset,

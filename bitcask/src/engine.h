@@ -12,4 +12,7 @@
 int bc_open_env(const char *dir, const bitcask_options *o, const bc_env *env, bitcask **out,
                 bitcask_error *err);
 
+/* From now on, take every checkpoint for worth its cost that holds anything new. */
+void bc_save_early(bitcask *bc);
+
 #endif

@@ -10,15 +10,15 @@
 #include "err.h"
 #include "name.h"
 
-static bc_fileset *make(size_t n) {
+bc_fileset *bc_fileset_make(size_t n) {
   bc_fileset *fs = malloc(sizeof *fs + n * sizeof(bc_datafile *));
   if (!fs) return NULL;
   atomic_init(&fs->refs, 1);
-  fs->n = n;
+  fs->n = 0;
   return fs;
 }
 
-bc_fileset *bc_fileset_new(void) { return make(0); }
+bc_fileset *bc_fileset_new(void) { return bc_fileset_make(0); }
 
 bc_fileset *bc_fileset_ref(bc_fileset *fs) {
   atomic_fetch_add_explicit(&fs->refs, 1, memory_order_relaxed);
@@ -51,9 +51,10 @@ bc_datafile *bc_fileset_find(const bc_fileset *fs, uint32_t id) {
 }
 
 bc_fileset *bc_fileset_with(const bc_fileset *fs, bc_datafile *df) {
-  bc_fileset *to = make(fs->n + 1);
+  bc_fileset *to = bc_fileset_make(fs->n + 1);
   size_t at = lower_bound(fs, df->id), i;
   if (!to) return NULL;
+  to->n = fs->n + 1;
   for (i = 0; i < at; i++) to->file[i] = bc_datafile_ref(fs->file[i]);
   to->file[at] = df;
   for (i = at; i < fs->n; i++) to->file[i + 1] = bc_datafile_ref(fs->file[i]);
@@ -61,9 +62,8 @@ bc_fileset *bc_fileset_with(const bc_fileset *fs, bc_datafile *df) {
 }
 
 bc_fileset *bc_fileset_without(const bc_fileset *fs, uint32_t id) {
-  bc_fileset *to = make(fs->n);
+  bc_fileset *to = bc_fileset_make(fs->n);
   if (!to) return NULL;
-  to->n = 0;
   for (size_t i = 0; i < fs->n; i++) {
     if (fs->file[i]->id != id) to->file[to->n++] = bc_datafile_ref(fs->file[i]);
   }

@@ -17,6 +17,8 @@ typedef struct bc_fileset {
 
 /* NULL: out of memory. */
 bc_fileset *bc_fileset_new(void);
+/* Room for n files, and none in it yet. */
+bc_fileset *bc_fileset_make(size_t n);
 bc_fileset *bc_fileset_ref(bc_fileset *fs);
 void bc_fileset_unref(bc_fileset *fs); /* NULL is a no-op */
 

@@ -156,6 +156,11 @@ static int read_base(bitcask_snapshot *s, const bc_place *p, const void *key, ui
   return bc_store_read(s->bc, df, p, key, key_sz, scratch, &out->value, &out->value_sz, err);
 }
 
+/* Not in the keydir, as far as it can be told. */
+static int not_found(const bitcask_snapshot *s, bitcask_error *err) {
+  return bc_keydir_view_error(s->view) ? bc_store_lost_keydir(s->bc, err) : BITCASK_NOTFOUND;
+}
+
 static int get_at(bitcask_snapshot *s, const void *key, uint32_t key_sz, bitcask_buf *scratch,
                   bitcask_entry *out, bitcask_error *err) {
   uint64_t hash = hash_in(s, key, key_sz);
@@ -166,9 +171,8 @@ static int get_at(bitcask_snapshot *s, const void *key, uint32_t key_sz, bitcask
     describe(out, key, key_sz, &p);
     return scratch ? read_own(s, &p, key, key_sz, scratch, out, err) : BITCASK_OK;
   }
-  if (!bc_keydir_view_get(s->view, hash, key, key_sz, &p) || p.tstamp < s->cutoff) {
-    return BITCASK_NOTFOUND;
-  }
+  if (!bc_keydir_view_get(s->view, hash, key, key_sz, &p)) return not_found(s, err);
+  if (p.tstamp < s->cutoff) return BITCASK_NOTFOUND;
   describe(out, key, key_sz, &p);
   return scratch ? read_base(s, &p, key, key_sz, scratch, out, err) : BITCASK_OK;
 }
@@ -508,6 +512,7 @@ int bitcask_iter_next(bitcask_iter *it, bitcask_entry *out, bitcask_error *err) 
   bc_err_clear(err);
   if (!it->in_own) {
     rc = it->mode == BITCASK_KEYS ? next_key(it, out) : next_value(it, out, err);
+    if (rc == BITCASK_NOTFOUND) rc = not_found(it->snap, err);
     if (rc != BITCASK_NOTFOUND) return rc;
     it->in_own = true;
     it->cursor = 0;

@@ -8,13 +8,22 @@
 ** table alone and is changed in place; any other is copied first, and the old
 ** one goes onto the garbage list of the newest view.  A view that closes hands
 ** its garbage to the next older view that can see it, else frees it.
+**
+** A restored table's segments lie in a mapped file.  They are never changed,
+** so they count as seen by everybody: the first change copies.  A directory
+** entry that points at one that has not been touched yet is tagged; the first
+** touch checks the CRC and takes the tag off.  Threads may do that at once: they
+** store the same pointer.
 */
 #include "keydir.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bitcask.h"
+#include "crc32.h"
 
 enum {
   HEAP_START = 256,               /* bytes of entries that a new segment has room for */
@@ -26,11 +35,14 @@ enum {
   SLOTS_START = 8
 };
 
-/* slots[n_slots], then heap[heap_cap] */
+/* slots[n_slots], then heap[heap_cap].  Saved as it is in memory, with no more
+** heap than is used (FORMAT.md section 6). */
 typedef struct segment segment;
 struct segment {
-  uint64_t born;
-  segment *next_garbage;
+  uint64_t born;         /* saved: 0 */
+  segment *next_garbage; /* saved: NULL */
+  uint32_t crc;          /* saved: of all other bytes */
+  uint32_t saved;        /* 1: in a mapped file, or in its stead: not to be changed or freed */
   uint32_t n_slots;
   uint32_t count;
   uint32_t heap_cap;
@@ -43,13 +55,34 @@ struct segment {
 /* An entry in the heap, 4-byte aligned, host byte order:
 ** 0 file_id, 4 total_sz, 8 tstamp, 12 offset low, 16 offset high (2), 18 key_sz (2), 20 key */
 
+_Static_assert(offsetof(segment, slots) == 48, "layout of saved segments");
+
+/* A segment that was found damaged, and what stands in for it. */
+typedef struct stand_in {
+  const segment *damaged;
+  segment *sound;
+  struct stand_in *next;
+} stand_in;
+
+/* What a restored table needs of where it comes from. */
+typedef struct origin {
+  bc_keydir_saved from;
+  pthread_mutex_t mutex; /* for the stand-ins */
+  stand_in *stand_ins;
+  bc_keydir *reloaded; /* the table as it was saved, from the log; NULL until needed */
+  _Atomic int error;   /* a status code: a damaged segment could not be replaced */
+} origin;
+
 typedef struct directory {
   unsigned refs; /* the table and views */
   unsigned depth;
   uint64_t n_keys;
   uint64_t key_bytes;
-  segment *seg[];
+  origin *origin;          /* NULL: no tagged pointers */
+  _Atomic uintptr_t seg[]; /* segment *, with UNCHECKED added to it */
 } directory;
+
+#define UNCHECKED ((uintptr_t)1)
 
 struct bc_keydir_view {
   directory *dir;
@@ -60,6 +93,7 @@ struct bc_keydir_view {
 
 struct bc_keydir {
   directory *dir;
+  origin *origin; /* NULL: not restored */
   bc_keydir_view *newest;
   uint64_t version;
   uint64_t seed;
@@ -169,6 +203,7 @@ static segment *segment_new(bc_keydir *kd, uint32_t n_slots, uint32_t heap_cap, 
 }
 
 static void segment_free(bc_keydir *kd, segment *s) {
+  if (s->saved) return;
   kd->memory -= segment_bytes(s->n_slots, s->heap_cap);
   free(s);
 }
@@ -233,6 +268,7 @@ static void copy_entries(bc_keydir *kd, const segment *from, segment *to, uint32
 }
 
 static void retire(bc_keydir *kd, segment *s) {
+  if (s->saved) return;
   if (kd->newest && kd->newest->version >= s->born) {
     s->next_garbage = kd->newest->garbage;
     kd->newest->garbage = s;
@@ -253,6 +289,7 @@ static directory *directory_new(bc_keydir *kd, unsigned depth) {
   d->refs = 1;
   d->depth = depth;
   d->n_keys = d->key_bytes = 0;
+  d->origin = kd->origin;
   kd->memory += directory_bytes(depth);
   return d;
 }
@@ -270,7 +307,10 @@ static int directory_remake(bc_keydir *kd, unsigned depth) {
   if (!d) return BITCASK_NOMEM;
   d->n_keys = old->n_keys;
   d->key_bytes = old->key_bytes;
-  for (i = 0; i < n; i++) d->seg[i] = old->seg[i >> (depth - old->depth)];
+  for (i = 0; i < n; i++) {
+    atomic_init(&d->seg[i],
+                atomic_load_explicit(&old->seg[i >> (depth - old->depth)], memory_order_relaxed));
+  }
   kd->dir = d;
   directory_unref(kd, old);
   return BITCASK_OK;
@@ -280,16 +320,129 @@ static int directory_remake(bc_keydir *kd, unsigned depth) {
 ** 2^(depth - s->depth) slots of its range.  The directory must be private. */
 static void directory_set(directory *d, size_t at, segment *s) {
   size_t n = (size_t)1 << (d->depth - s->depth), first = at & ~(n - 1), i;
-  for (i = 0; i < n; i++) d->seg[first + i] = s;
+  for (i = 0; i < n; i++)
+    atomic_store_explicit(&d->seg[first + i], (uintptr_t)s, memory_order_release);
 }
 
+/* ---------------------------------------------------- segments from a file */
+
+static inline segment *segment_at(const directory *d, size_t at);
+
+static uint32_t segment_crc(const segment *s) {
+  const uint8_t *body = (const uint8_t *)&s->saved;
+  return bc_crc32(bc_crc32(0, s, offsetof(segment, crc)), body,
+                  segment_bytes(s->n_slots, s->heap_cap) - offsetof(segment, saved));
+}
+
+/* Is what the file says at `s` a segment, whole and as it was written? */
+static bool is_sound(const origin *o, const segment *s) {
+  size_t left = o->from.size - (size_t)((const uint8_t *)s - o->from.base);
+  return s->saved == 1 && !s->born && s->n_slots && s->n_slots <= left / 4 && s->heap_cap <= left &&
+         segment_bytes(s->n_slots, s->heap_cap) <= left && segment_crc(s) == s->crc;
+}
+
+/* The entries of `from` whose hash begins with the `depth` bits of `prefix`, as
+** one segment.  NULL: out of memory. */
+static segment *extract(const bc_keydir *from, uint64_t prefix, unsigned depth) {
+  uint32_t count = 0, bytes = 0, n_slots;
+  segment *s = NULL;
+
+  for (int pass = 0; pass < 2; pass++) {
+    for (size_t i = 0; i >> from->dir->depth == 0;) {
+      const segment *f = segment_at(from->dir, i);
+      i += (size_t)1 << (from->dir->depth - f->depth);
+      for (uint32_t j = 0; j < f->n_slots; j++) {
+        const uint8_t *e = f->slots[j] ? entry_at(f, f->slots[j]) : NULL;
+        uint32_t key_sz = e ? entry_key_sz(e) : 0;
+        uint64_t hash = e ? bc_keydir_hash(from->seed, e + ENTRY_HEADER, key_sz) : 0;
+        if (!e || (depth && hash >> (64 - depth) != prefix)) continue;
+        count++;
+        bytes += entry_size(key_sz);
+        if (s) append_entry(s, free_slot(s, hash), hash, e + ENTRY_HEADER, key_sz, e);
+      }
+    }
+    if (s) break;
+    n_slots = slots_for(count);
+    s = calloc(1, segment_bytes(n_slots, bytes));
+    if (!s) return NULL;
+    s->saved = 1;
+    s->n_slots = n_slots;
+    s->heap_cap = bytes;
+    s->depth = depth;
+  }
+  return s;
+}
+
+/* What stands in for a damaged segment, with the origin's mutex. */
+static segment *replace_damaged(origin *o, const segment *damaged, uint64_t prefix,
+                                unsigned depth) {
+  stand_in *p = o->stand_ins;
+  int rc = BITCASK_OK;
+
+  while (p && p->damaged != damaged) p = p->next;
+  if (p) return p->sound;
+  if (!o->reloaded) rc = o->from.reload(o->from.ctx, &o->reloaded);
+  p = rc ? NULL : malloc(sizeof *p);
+  if (p) *p = (stand_in){damaged, extract(o->reloaded, prefix, depth), o->stand_ins};
+  if (p && p->sound) {
+    o->stand_ins = p;
+    return p->sound;
+  }
+  free(p);
+  atomic_store(&o->error, rc ? rc : BITCASK_NOMEM);
+  return NULL;
+}
+
+/* The place of a segment in the table of those that were saved: the last one
+** that does not begin behind it. */
+static size_t place_of(const bc_keydir_saved *from, uint64_t offset) {
+  size_t lo = 0, hi = from->n_segments, mid;
+  while (hi - lo > 1) {
+    mid = lo + (hi - lo) / 2;
+    if (from->segment[mid].offset <= offset) {
+      lo = mid;
+    } else {
+      hi = mid;
+    }
+  }
+  return lo;
+}
+
+/* The first touch of a segment in the file. */
+static segment *first_touch(directory *d, size_t at, uintptr_t tagged) {
+  segment *s = (segment *)(tagged - UNCHECKED);
+  origin *o = d->origin;
+  unsigned depth;
+
+  if (is_sound(o, s)) {
+    atomic_store_explicit(&d->seg[at], (uintptr_t)s, memory_order_release);
+    return s;
+  }
+  /* Whatever it says of itself, the table of segments says where it belongs. */
+  depth = o->from.segment[place_of(&o->from, (uint64_t)((const uint8_t *)s - o->from.base))].depth;
+  pthread_mutex_lock(&o->mutex);
+  s = replace_damaged(o, s, at >> (d->depth - depth), depth);
+  pthread_mutex_unlock(&o->mutex);
+  return s;
+}
+
+/* NULL: it was damaged and could not be replaced; the table's error says why. */
+static inline segment *segment_at(const directory *d, size_t at) {
+  uintptr_t p = atomic_load_explicit(&d->seg[at], memory_order_acquire);
+  if (__builtin_expect(!(p & UNCHECKED), 1)) return (segment *)p;
+  return first_touch((directory *)(uintptr_t)d, at, p);
+}
+
+static int error_of(const directory *d) { return d->origin ? atomic_load(&d->origin->error) : 0; }
+
 static bool is_private(const bc_keydir *kd, const segment *s) {
+  if (s->saved) return false;
   return !kd->newest || s->born > kd->newest->version;
 }
 
 /* Replace the segment at `at` by a copy with other capacities, entries packed. */
 static int rebuild(bc_keydir *kd, size_t at, uint32_t n_slots, uint32_t heap_cap) {
-  segment *old = kd->dir->seg[at], *s = segment_new(kd, n_slots, heap_cap, old->depth);
+  segment *old = segment_at(kd->dir, at), *s = segment_new(kd, n_slots, heap_cap, old->depth);
   if (!s) return BITCASK_NOMEM;
   if (n_slots == old->n_slots && !old->heap_dead) {
     memcpy(s->slots, old->slots, (size_t)n_slots * 4);
@@ -305,7 +458,7 @@ static int rebuild(bc_keydir *kd, size_t at, uint32_t n_slots, uint32_t heap_cap
 }
 
 static int split(bc_keydir *kd, size_t at) {
-  segment *old = kd->dir->seg[at], *half[2];
+  segment *old = segment_at(kd->dir, at), *half[2];
   uint32_t n_slots = slots_for(old->count / 2 + old->count / 8), depth = old->depth + 1, cap;
   size_t n, first;
   int rc;
@@ -354,7 +507,8 @@ static int make_room(bc_keydir *kd, uint64_t hash, uint32_t need) {
   }
   for (;;) {
     at = dir_index(kd->dir, hash);
-    s = kd->dir->seg[at];
+    s = segment_at(kd->dir, at);
+    if (!s) return error_of(kd->dir);
     live = s->heap_used - s->heap_dead;
     if (need && (uint64_t)live + need > HEAP_SPLIT && s->count >= SPLIT_MIN_ENTRIES &&
         s->depth < MAX_DEPTH) {
@@ -383,7 +537,9 @@ bc_keydir *bc_keydir_new(uint64_t seed) {
   kd->seed = seed;
   kd->memory = sizeof *kd;
   kd->dir = directory_new(kd, 0);
-  if (kd->dir) kd->dir->seg[0] = segment_new(kd, SLOTS_START, HEAP_START, 0);
+  if (kd->dir) {
+    atomic_init(&kd->dir->seg[0], (uintptr_t)segment_new(kd, SLOTS_START, HEAP_START, 0));
+  }
   if (!kd->dir || !kd->dir->seg[0]) {
     free(kd->dir);
     free(kd);
@@ -392,19 +548,32 @@ bc_keydir *bc_keydir_new(uint64_t seed) {
   return kd;
 }
 
+static void origin_free(origin *o) {
+  stand_in *p, *next;
+  for (p = o->stand_ins; p; p = next) {
+    next = p->next;
+    free(p->sound);
+    free(p);
+  }
+  bc_keydir_free(o->reloaded);
+  o->from.release(o->from.ctx);
+  pthread_mutex_destroy(&o->mutex);
+  free(o);
+}
+
 void bc_keydir_free(bc_keydir *kd) {
-  size_t i, n;
-  segment *s;
+  uintptr_t last = 0, p;
+  size_t i;
   if (!kd) return;
   kd->given_up = true;
   if (kd->newest) return;
-  n = (size_t)1 << kd->dir->depth;
-  for (i = 0; i < n;) {
-    s = kd->dir->seg[i];
-    i += (size_t)1 << (kd->dir->depth - s->depth);
-    segment_free(kd, s);
+  for (i = 0; i >> kd->dir->depth == 0; i++) {
+    p = atomic_load_explicit(&kd->dir->seg[i], memory_order_relaxed);
+    if (p != last && !(p & UNCHECKED)) segment_free(kd, (segment *)p);
+    last = p;
   }
   directory_unref(kd, kd->dir);
+  if (kd->origin) origin_free(kd->origin);
   free(kd);
 }
 
@@ -415,8 +584,10 @@ uint64_t bc_keydir_memory(const bc_keydir *kd) { return kd->memory; }
 
 static bool get_in(const directory *d, uint64_t hash, const void *key, size_t key_sz,
                    bc_place *out) {
-  const segment *s = d->seg[dir_index(d, hash)];
-  uint32_t i = find_slot(s, hash, key, key_sz);
+  const segment *s = segment_at(d, dir_index(d, hash));
+  uint32_t i;
+  if (!s) return false;
+  i = find_slot(s, hash, key, key_sz);
   if (!s->slots[i]) return false;
   if (out) read_place(entry_at(s, s->slots[i]), out);
   return true;
@@ -442,7 +613,7 @@ int bc_keydir_put(bc_keydir *kd, uint64_t hash, const void *key, size_t key_sz,
   *had = get_in(kd->dir, hash, key, key_sz, old);
   rc = make_room(kd, hash, *had ? 0 : entry_size((uint32_t)key_sz));
   if (rc) return rc;
-  s = kd->dir->seg[dir_index(kd->dir, hash)];
+  s = segment_at(kd->dir, dir_index(kd->dir, hash)); /* private: there */
   i = find_slot(s, hash, key, key_sz);
   if (*had) {
     write_place(entry_at(s, s->slots[i]), place);
@@ -481,10 +652,10 @@ int bc_keydir_remove(bc_keydir *kd, uint64_t hash, const void *key, size_t key_s
   int rc;
 
   *had = get_in(kd->dir, hash, key, key_sz, old);
-  if (!*had) return BITCASK_OK;
+  if (!*had) return error_of(kd->dir);
   rc = make_room(kd, hash, 0);
   if (rc) return rc;
-  s = kd->dir->seg[dir_index(kd->dir, hash)];
+  s = segment_at(kd->dir, dir_index(kd->dir, hash)); /* private: there */
   i = find_slot(s, hash, key, key_sz);
   close_hole(kd, s, i);
   s->heap_dead += entry_size((uint32_t)key_sz);
@@ -495,13 +666,13 @@ int bc_keydir_remove(bc_keydir *kd, uint64_t hash, const void *key, size_t key_s
 }
 
 void bc_keydir_prefetch_slot(const bc_keydir_view *view, uint64_t hash) {
-  const segment *s = view->dir->seg[dir_index(view->dir, hash)];
-  __builtin_prefetch(&s->slots[home_slot(hash, s->n_slots)]);
+  const segment *s = segment_at(view->dir, dir_index(view->dir, hash));
+  if (s) __builtin_prefetch(&s->slots[home_slot(hash, s->n_slots)]);
 }
 
 void bc_keydir_prefetch_entry(const bc_keydir_view *view, uint64_t hash) {
-  const segment *s = view->dir->seg[dir_index(view->dir, hash)];
-  uint32_t slot = s->slots[home_slot(hash, s->n_slots)];
+  const segment *s = segment_at(view->dir, dir_index(view->dir, hash));
+  uint32_t slot = s ? s->slots[home_slot(hash, s->n_slots)] : 0;
   if (slot) __builtin_prefetch(entry_at(s, slot));
 }
 
@@ -549,7 +720,8 @@ bool bc_keydir_view_next(const bc_keydir_view *view, uint64_t *cursor, const voi
   const segment *s;
 
   for (; at >> d->depth == 0; at += (size_t)1 << (d->depth - s->depth), i = 0) {
-    s = d->seg[at];
+    s = segment_at(d, at);
+    if (!s) break;
     while (i < s->n_slots && !s->slots[i]) i++;
     if (i == s->n_slots) continue;
     e = entry_at(s, s->slots[i]);
@@ -561,4 +733,80 @@ bool bc_keydir_view_next(const bc_keydir_view *view, uint64_t *cursor, const voi
   }
   *cursor = (uint64_t)at << 32;
   return false;
+}
+
+int bc_keydir_error(const bc_keydir *kd) { return error_of(kd->dir); }
+int bc_keydir_view_error(const bc_keydir_view *view) { return error_of(view->dir); }
+
+/* ------------------------------------------------------- saving, restoring */
+
+unsigned bc_keydir_view_depth(const bc_keydir_view *view) { return view->dir->depth; }
+uint64_t bc_keydir_view_key_bytes(const bc_keydir_view *view) { return view->dir->key_bytes; }
+
+int bc_keydir_view_save(const bc_keydir_view *view, bc_keydir_save_fn fn, void *ctx) {
+  const directory *d = view->dir;
+  const segment *s;
+  segment head;
+  int rc = 0;
+
+  for (size_t at = 0; at >> d->depth == 0 && !rc; at += (size_t)1 << (d->depth - s->depth)) {
+    s = segment_at(d, at);
+    if (!s) return error_of(d);
+    memcpy(&head, s, sizeof head);
+    head.born = 0;
+    head.next_garbage = NULL;
+    head.saved = 1;
+    head.heap_cap = s->heap_used;
+    head.crc = bc_crc32(bc_crc32(0, &head, offsetof(segment, crc)), &head.saved,
+                        sizeof head - offsetof(segment, saved));
+    head.crc = bc_crc32(head.crc, s->slots, segment_bytes(s->n_slots, s->heap_used) - sizeof head);
+    rc = fn(ctx, s->depth, &head, sizeof head, s->slots,
+            segment_bytes(s->n_slots, s->heap_used) - sizeof head);
+  }
+  return rc;
+}
+
+/* The segments' places must tile the hash space and lie in the file. */
+static bool fits(const bc_keydir_saved *from) {
+  uint64_t slots = 0;
+  for (size_t i = 0; i < from->n_segments; i++) {
+    const bc_keydir_segment *s = &from->segment[i];
+    if (s->depth > from->depth || s->offset % 8 || s->offset > from->size ||
+        from->size - s->offset < sizeof(segment) ||
+        slots % (UINT64_C(1) << (from->depth - s->depth))) {
+      return false;
+    }
+    slots += UINT64_C(1) << (from->depth - s->depth);
+  }
+  return from->depth <= MAX_DEPTH && slots == UINT64_C(1) << from->depth;
+}
+
+bc_keydir *bc_keydir_restore(const bc_keydir_saved *from) {
+  bc_keydir *kd;
+  size_t at = 0, i, j;
+
+  if (!fits(from)) return NULL;
+  kd = calloc(1, sizeof *kd);
+  if (!kd) return NULL;
+  kd->version = 1;
+  kd->seed = from->seed;
+  kd->memory = sizeof *kd;
+  kd->origin = calloc(1, sizeof *kd->origin);
+  kd->dir = kd->origin ? directory_new(kd, from->depth) : NULL;
+  if (!kd->dir || pthread_mutex_init(&kd->origin->mutex, NULL)) {
+    free(kd->dir);
+    free(kd->origin);
+    free(kd);
+    return NULL;
+  }
+  kd->origin->from = *from;
+  kd->dir->n_keys = from->n_keys;
+  kd->dir->key_bytes = from->key_bytes;
+  for (i = 0; i < from->n_segments; i++) {
+    uintptr_t p = (uintptr_t)(from->base + from->segment[i].offset) + UNCHECKED;
+    for (j = (size_t)1 << (from->depth - from->segment[i].depth); j > 0; j--) {
+      atomic_init(&kd->dir->seg[at++], p);
+    }
+  }
+  return kd;
 }

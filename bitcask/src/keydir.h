@@ -79,4 +79,51 @@ uint64_t bc_keydir_view_count(const bc_keydir_view *view);
 bool bc_keydir_view_next(const bc_keydir_view *view, uint64_t *cursor, const void **key,
                          uint32_t *key_sz, bc_place *place);
 
+/* A table restored from a file: a damaged segment was touched and could not be
+** replaced, so that "no such key" may be wrong.  The status code of the
+** failure, 0 if there was none. */
+int bc_keydir_error(const bc_keydir *kd);
+int bc_keydir_view_error(const bc_keydir_view *view);
+
+/*
+** Saving: visit the segments of a view in the order of their hashes.  head and
+** body together are one segment as it goes into a file, at a multiple of 8.
+** `fn` stops with a non-zero result, which is returned; else bc_keydir_view_error.
+*/
+typedef int (*bc_keydir_save_fn)(void *ctx, unsigned depth, const void *head, size_t head_sz,
+                                 const void *body, size_t body_sz);
+int bc_keydir_view_save(const bc_keydir_view *view, bc_keydir_save_fn fn, void *ctx);
+unsigned bc_keydir_view_depth(const bc_keydir_view *view);
+uint64_t bc_keydir_view_key_bytes(const bc_keydir_view *view);
+
+/* A saved segment: where it is in the file, and what part of the hash space. */
+typedef struct bc_keydir_segment {
+  uint64_t offset;
+  uint32_t depth;
+  uint32_t unused;
+} bc_keydir_segment;
+
+/* A table in a file, all of which but the segments themselves is known to be as
+** it was written. */
+typedef struct bc_keydir_saved {
+  const uint8_t *base; /* of the mapped file, which is only read */
+  size_t size;
+  const bc_keydir_segment *segment;
+  size_t n_segments;
+  uint64_t seed;
+  uint64_t n_keys;
+  uint64_t key_bytes;
+  unsigned depth; /* of the directory */
+
+  /* Called at most once, by any thread, at any time, when a segment is found
+  ** damaged: the table as it was saved, made from the log. */
+  int (*reload)(void *ctx, bc_keydir **out);
+  void (*release)(void *ctx); /* the table is gone: unmap the file */
+  void *ctx;
+} bc_keydir_saved;
+
+/* NULL: out of memory, or no table; then `release` is not called.  Cost: O(number
+** of segments); a segment is read and its CRC checked when it is first touched. */
+bc_keydir *bc_keydir_restore(const bc_keydir_saved *from);
+
 #endif

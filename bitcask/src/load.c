@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkpoint.h"
 #include "err.h"
 #include "hint.h"
 #include "lock.h"
@@ -298,13 +299,16 @@ static int drop_gone(bitcask *bc, const bc_listing *l, bitcask_error *err) {
     lost += df->live_keys;
     rc = bc_store_drop_file(bc, df->id, err);
   }
+  lost += bc->lost;
   if (rc || !lost) return rc;
+  bc->lost = 0;
   view = bc_keydir_view_open(bc->keydir);
   if (!view) return bc_err_nomem(err);
   while (!rc && bc_keydir_view_next(view, &cursor, &key, &key_sz, &place)) {
     if (bc_fileset_find(bc->files, place.file_id)) continue;
     if (bc_store_remove(bc, key, key_sz)) rc = bc_err_nomem(err);
   }
+  if (!rc && bc_keydir_view_error(view)) rc = bc_store_lost_keydir(bc, err);
   bc_keydir_view_close(bc->keydir, view);
   return rc;
 }
@@ -411,6 +415,9 @@ static int start_anew(bitcask *bc, bitcask_error *err) {
   bc->keydir = kd;
   bc->files = fs;
   bc->seen = (bc_position){0, 0};
+  bc->restored = false;
+  bc->lost = 0;
+  bc->n_saved = 0;
   atomic_fetch_add(&bc->version, 1);
   return BITCASK_OK;
 }
@@ -444,6 +451,11 @@ static int pass(bitcask *bc, bc_catch_up_to to, bounds *b, bool *again, bitcask_
     if (!bc->state.page) (void)bc_state_open_read(&bc->state, bc->dir);
     *again |= bc_state_is_live(&bc->state);
   }
+  if (!rc && !*again && bc->restored && !bc_checkpoint_fits(bc, &l)) {
+    bc->checkpoint_unfit = bc->repairs_due = true;
+    rc = start_anew(bc, err);
+  }
+  if (!*again) bc->restored = false;
   if (!rc && !*again) rc = walk(bc, b, &l, again, err);
   if (!rc && !*again) rc = drop_gone(bc, &l, err);
   if (!rc && !*again) {
@@ -480,6 +492,46 @@ int bc_catch_up(bitcask *bc, bc_catch_up_to to, bitcask_error *err) {
   atomic_store(&bc->probed_ms, bc->env->monotonic_ms(bc->env->ctx));
   atomic_store(&bc->stale, false);
   return BITCASK_OK;
+}
+
+/* The keydir of the log up to a position, apart from the store itself: another
+** thread may be changing that. */
+static int reload(const bitcask *bc, const bc_position *to, bc_keydir **out) {
+  bounds b = {.live = true, .point = {.active_id = to->file_id, .committed = to->offset}};
+  bitcask own = {.env = bc->env,
+                 .dir = bc->dir,
+                 .opt = bc->opt,
+                 .state = bc->state,
+                 .keydir = bc_keydir_new(bc_keydir_seed(bc->keydir)),
+                 .files = bc_fileset_new(),
+                 .first_out = 1};
+  bc_listing l = {0};
+  int rc = own.keydir && own.files ? BITCASK_OK : BITCASK_NOMEM, tries = 0;
+  bool again = true;
+
+  own.opt.log = NULL; /* told when the directory was loaded */
+  pthread_rwlock_init(&own.lock, NULL);
+  while (!rc && again && ++tries < MAX_RESTARTS) {
+    again = false;
+    rc = bc_listing_read(&l, bc->env, bc->dir, NULL);
+    if (!rc) rc = walk(&own, &b, &l, &again, NULL);
+    bc_listing_release(&l);
+    if (!rc && again) rc = start_anew(&own, NULL);
+  }
+  if (rc || again) {
+    bc_keydir_free(own.keydir);
+    own.keydir = NULL;
+    if (!rc) rc = BITCASK_IOERR;
+  }
+  *out = own.keydir;
+  bc_fileset_unref(own.files);
+  pthread_rwlock_destroy(&own.lock);
+  return rc;
+}
+
+int bc_load(bitcask *bc, bitcask_error *err) {
+  (void)bc_checkpoint_restore(bc, reload);
+  return bc_catch_up(bc, BC_TO_COMMITTED, err);
 }
 
 /* A data file above all that we know can only be from basho/bitcask. */

@@ -23,6 +23,9 @@ typedef enum bc_catch_up_to {
 */
 int bc_catch_up(bitcask *bc, bc_catch_up_to to, bitcask_error *err);
 
+/* The first of them, in a new store: from the checkpoint on, if there is one. */
+int bc_load(bitcask *bc, bitcask_error *err);
+
 /* Does anything seem to be new?  No system call when processes of this library
 ** are the only writers, but for a look at the directory once a second. */
 bool bc_has_news(bitcask *bc);

@@ -15,7 +15,8 @@ enum {
   WRITE_BYTE = 0,  /* exclusive: one transaction */
   WRITER_BYTE = 1, /* shared: admitted as a writer */
   ADMIT_BYTE = 2,  /* exclusive: changing the lock files */
-  MERGE_BYTE = 3   /* exclusive: one merge */
+  MERGE_BYTE = 3,  /* exclusive: one merge */
+  SAVE_BYTE = 4    /* exclusive: writing a checkpoint */
 };
 
 static int try_lock(bc_state *st, uint64_t byte, bc_lock_kind kind) {
@@ -72,6 +73,10 @@ int bc_lock_merge(bc_state *st, bitcask_error *err) {
 }
 
 void bc_unlock_merge(bc_state *st) { (void)try_lock(st, MERGE_BYTE, BC_UNLOCK); }
+
+bool bc_lock_save(bc_state *st) { return !try_lock(st, SAVE_BYTE, BC_LOCK_EXCLUSIVE); }
+
+void bc_unlock_save(bc_state *st) { (void)try_lock(st, SAVE_BYTE, BC_UNLOCK); }
 
 /* ------------------------------------------- lock files of basho/bitcask */
 

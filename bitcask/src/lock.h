@@ -31,6 +31,10 @@ int bc_lock_write_held(const bc_state *st, bool *held, bitcask_error *err);
 int bc_lock_merge(bc_state *st, bitcask_error *err);
 void bc_unlock_merge(bc_state *st);
 
+/* Writing a checkpoint; does not wait.  False: somebody else is at it. */
+bool bc_lock_save(bc_state *st);
+void bc_unlock_save(bc_state *st);
+
 /*
 ** Under the write lock: become a writer that basho/bitcask respects, or make
 ** sure that we still are.  *again: the lock files were not ours since the last

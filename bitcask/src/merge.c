@@ -20,6 +20,7 @@
 
 #include "buf.h"
 #include "bytes.h"
+#include "checkpoint.h"
 #include "err.h"
 #include "hint.h"
 #include "load.h"
@@ -494,6 +495,8 @@ static int retire_input(merger *m) {
   uint32_t id = m->in->id;
   int rc;
 
+  /* What could not be looked up may be live. */
+  if (bc_keydir_view_error(m->view)) return bc_store_lost_keydir(bc, m->err);
   rc = m->out ? bc_store_sync(bc, m->out, m->err) : BITCASK_OK;
   /* The log's newest records must outlive the older ones that are going. */
   if (!rc) rc = bc_sync_unstable(bc, m->err);
@@ -673,6 +676,7 @@ int bitcask_merge(bitcask *bc, const bitcask_merge_options *o, bitcask_merge_res
   pthread_mutex_lock(&bc->writer_mutex);
   bc->merging = false;
   pthread_mutex_unlock(&bc->writer_mutex);
+  if (!rc && m.result->n_inputs) bc_save(bc, BC_SAVE_SHARE);
   return rc;
 }
 

@@ -22,6 +22,7 @@ typedef enum bc_name_kind {
 #define BC_MERGE_LOCK_NAME "bitcask.merge.lock"
 #define BC_CREATE_LOCK_NAME "bitcask.create.lock"
 #define BC_STATE_NAME "bitcask.state"
+#define BC_KEYDIR_NAME "bitcask.keydir"
 
 /* What a name in the directory is; *id is set for DATA, HINT and TEMP.  An id
 ** has no leading zeros, no sign, and is at most 2^32-1. */

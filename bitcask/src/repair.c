@@ -366,12 +366,23 @@ static int repair_others(bitcask *bc, const bc_listing *l, const bc_datafile *ac
   return rc;
 }
 
+/* One that does not fit these files must not fit what they become. */
+static void remove_checkpoint(bitcask *bc) {
+  bitcask_buf path = {0};
+  if (!bc_name_in(&path, bc->dir, BC_KEYDIR_NAME)) {
+    (void)bc->env->unlink(bc->env->ctx, (char *)path.data); /* may have gone */
+    bc->checkpoint_unfit = false;
+  }
+  bitcask_buf_free(&path);
+}
+
 int bc_repair(bitcask *bc, bool alone, bitcask_error *err) {
   bc_datafile *active = bc_continued(bc);
   bitcask_error e = {0};
   bc_listing l;
   int rc = BITCASK_OK;
 
+  if (bc->checkpoint_unfit) remove_checkpoint(bc);
   if (active) rc = cut_tail(bc, active, err);
   if (!rc && alone) {
     rc = bc_listing_read(&l, bc->env, bc->dir, err);

@@ -206,6 +206,14 @@ int bc_store_read(const bitcask *bc, bc_datafile *df, const bc_place *place, con
   return BITCASK_OK;
 }
 
+int bc_store_lost_keydir(bitcask *bc, bitcask_error *err) {
+  atomic_store(&bc->stale, true);
+  return bc_err(
+      err, BITCASK_IOERR,
+      "%s/bitcask.keydir is damaged, and reading the log in its stead has failed; try again",
+      bc->dir);
+}
+
 int bc_store_check(const bitcask *bc, bitcask_error *err) {
   if (bc->fork_guard ? *bc->fork_guard : bc->env->pid(bc->env->ctx) == bc->pid) return BITCASK_OK;
   return bc_err(err, BITCASK_INVALID,

@@ -15,6 +15,12 @@
 #include "keydir.h"
 #include "state.h"
 
+/* A data file in the checkpoint. */
+typedef struct bc_saved_file {
+  uint32_t id;
+  uint64_t n_records;
+} bc_saved_file;
+
 struct bitcask {
   const bc_env *env;
   char *dir; /* absolute */
@@ -43,6 +49,16 @@ struct bitcask {
   uint32_t removing;
   uint64_t snapshots;
 
+  /* The checkpoint, see checkpoint.h. */
+  bool restored;            /* the keydir comes from one that has not been compared ... */
+  uint64_t restored_merges; /* ... with the directory yet */
+  uint64_t lost;            /* keys in it that point into files that have gone */
+  bool checkpoint_unfit;    /* the one in the directory is to be removed */
+  uint64_t save_least;      /* records that make one worth its cost */
+  bc_saved_file *saved;     /* what it holds, ascending by id */
+  size_t n_saved;
+  _Atomic bool saving; /* a thread is writing one */
+
   /* The writer of this handle: one at a time. */
   pthread_mutex_t writer_mutex;
   pthread_cond_t writer_cond;
@@ -56,6 +72,7 @@ struct bitcask {
   bool admitted;        /* our lock files stand in the directory */
   bool unsynced;        /* something was written that was not synced */
   bool dir_unsynced;    /* a data file's name was */
+  bool rotated;         /* a file was sealed since the last look at the checkpoint */
   _Atomic int poisoned; /* errno of a failed fdatasync: what is on disk is not known */
 };
 
@@ -111,6 +128,10 @@ uint32_t bc_store_cutoff(const bitcask *bc);
 int bc_store_read(const bitcask *bc, bc_datafile *df, const bc_place *place, const void *key,
                   size_t key_sz, bitcask_buf *scratch, const void **value, uint32_t *value_sz,
                   bitcask_error *err);
+
+/* The error of a keydir that could not replace a damaged part of itself; the
+** next read loads it anew. */
+int bc_store_lost_keydir(bitcask *bc, bitcask_error *err);
 
 /* The checks on entering the public API: BITCASK_INVALID in a forked child,
 ** BITCASK_TOOBIG for a key over its limit. */

@@ -13,6 +13,7 @@
 
 #include <stdlib.h>
 
+#include "checkpoint.h"
 #include "err.h"
 #include "writer.h"
 
@@ -154,7 +155,9 @@ int bitcask_txn_delete(bitcask_txn *txn, const void *key, size_t key_sz, bitcask
   hash = bc_hash(txn->bc, key, key_sz);
   /* An expired key is not there for its users, but a delete must still bury it:
   ** expiry may be switched off again. */
-  if (!find(txn, hash, key, key_sz, &place)) return BITCASK_OK;
+  if (!find(txn, hash, key, key_sz, &place)) {
+    return bc_keydir_error(txn->bc->keydir) ? bc_store_lost_keydir(txn->bc, err) : BITCASK_OK;
+  }
   rc = add_record(txn, hash, key, key_sz, NULL, 0, err);
   return rc ? rc : spill_if_large(txn, err);
 }
@@ -162,11 +165,12 @@ int bitcask_txn_delete(bitcask_txn *txn, const void *key, size_t key_sz, bitcask
 int bitcask_txn_contains(bitcask_txn *txn, const void *key, size_t key_sz) {
   bc_place place;
   if (!key) key = "";
-  if (key_sz > BC_MAX_KEY_SZ || !find(txn, bc_hash(txn->bc, key, key_sz), key, key_sz, &place) ||
-      place.tstamp < bc_store_cutoff(txn->bc)) {
-    return BITCASK_NOTFOUND;
+  if (key_sz > BC_MAX_KEY_SZ) return BITCASK_NOTFOUND;
+  if (!find(txn, bc_hash(txn->bc, key, key_sz), key, key_sz, &place)) {
+    return bc_keydir_error(txn->bc->keydir) ? bc_store_lost_keydir(txn->bc, NULL)
+                                            : BITCASK_NOTFOUND;
   }
-  return BITCASK_OK;
+  return place.tstamp < bc_store_cutoff(txn->bc) ? BITCASK_NOTFOUND : BITCASK_OK;
 }
 
 /* -------------------------------------------------------------- savepoints */
@@ -436,6 +440,7 @@ static bool discard_in_child(bitcask_txn *txn) {
 
 void bitcask_txn_publish(bitcask_txn *txn) {
   bitcask *bc = txn->bc;
+  bool save;
   bc_commit_point p = txn->point;
 
   if (!txn->prepared) {
@@ -457,8 +462,11 @@ void bitcask_txn_publish(bitcask_txn *txn) {
     }
   }
   bc_state_set_tail(&bc->state, BC_TAIL_CLEAN);
+  save = bc->rotated;
+  bc->rotated = false;
   discard(txn);
   bc_writer_leave(bc);
+  if (save) bc_save(bc, BC_ROTATE_SHARE);
 }
 
 void bitcask_txn_rollback(bitcask_txn *txn) {

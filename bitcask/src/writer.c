@@ -3,6 +3,7 @@
 */
 #include "writer.h"
 
+#include "checkpoint.h"
 #include "err.h"
 #include "load.h"
 #include "lock.h"
@@ -253,6 +254,22 @@ int bc_sync_all(bitcask *bc, bitcask_error *err) {
   return BITCASK_OK;
 }
 
+void bc_save(bitcask *bc, unsigned share) {
+  bc_checkpoint *c = NULL;
+  bitcask_error e = {0};
+  int rc;
+
+  if (!bc_checkpoint_is_due(bc, share)) return;
+  rc = bc_writer_enter(bc, 0, &e);
+  if (!rc) {
+    rc = bc_sync_all(bc, &e);
+    if (!rc) c = bc_checkpoint_begin(bc);
+    bc_writer_leave(bc);
+  }
+  if (rc && rc != BITCASK_BUSY) bc_store_log(bc, "%s", e.text);
+  bc_checkpoint_finish(c);
+}
+
 int bc_rotate(bitcask *bc, uint32_t id, bool hint, bitcask_error *err) {
   bc_commit_point p = bc_point(bc);
   bool synced = bc->opt.sync != BITCASK_SYNC_OFF;
@@ -270,5 +287,6 @@ int bc_rotate(bitcask *bc, uint32_t id, bool hint, bitcask_error *err) {
   if (synced) bc_state_set_stable(&bc->state, &(bc_position){id, 0});
   /* Without a sync there is no hint either: it must not know more than the disk. */
   if (synced && hint) seal_all(bc, id);
+  bc->rotated = synced;
   return BITCASK_OK;
 }

@@ -46,4 +46,8 @@ int bc_next_id(bitcask *bc, uint32_t *out, bitcask_error *err);
 ** its name on the disk.  *out is referenced. */
 int bc_open_active(bitcask *bc, const bc_commit_point *p, bc_datafile **out, bitcask_error *err);
 
+/* Without any lock: write a checkpoint if one is due.  Failures are told to the
+** log callback only. */
+void bc_save(bitcask *bc, unsigned share);
+
 #endif

@@ -70,6 +70,7 @@ static void make_directory(void) {
   o.create = true;
   o.max_file_size = 400;
   CHECK_OK(bc_open_env("/disk/kv", &o, env, &bc, &e), &e);
+  bc_save_early(bc);
   commit(bc, "first", 0, 6);
   commit(bc, "second", 2, 1);
   commit(bc, "", 3, 1);

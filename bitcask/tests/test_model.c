@@ -381,6 +381,7 @@ static void do_merge(run *r, bitcask *bc) {
 static void do_open(run *r, int i) {
   bitcask_error e;
   must(r, "open", bc_open_env(r->dir, &r->o, &r->env, &r->bc[i], &e), 0, &e);
+  if (r->bc[i] && below(r, 2)) bc_save_early(r->bc[i]);
 }
 
 static void do_reopen(run *r, int i) {

@@ -104,6 +104,7 @@ void world_init(world *w, const scenario *s, bitcask_sync_mode sync, bool is_fau
   w->o.create = true;
   w->o.sync = sync;
   w->o.log = quiet;
+  w->saves = s->saves;
   if (s->max_file_size) w->o.max_file_size = s->max_file_size;
   memenv_env(w->m)->mkdir(w->m, "/disk");
   if (s->prepare) s->prepare(w);
@@ -142,6 +143,7 @@ void world_open(world *w) {
 
   if (w->bc) return;
   CALL(rc, bc_open_env(WORLD_DIR, &w->o, memenv_env(w->m), &w->bc, &err));
+  if (w->bc && w->saves) bc_save_early(w->bc);
   if (!worked(w, "open", rc, &err) && w->bc) world_fail(w, "a failed open gave a handle");
 }
 

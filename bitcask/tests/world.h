@@ -27,6 +27,7 @@ typedef struct world {
   bitcask_options o;
   bitcask *bc;
   bitcask_txn *txn;
+  bool saves;
   bool is_faulty; /* calls may fail; else the first failure ends the scenario */
 
   model now;     /* what was acknowledged */
@@ -54,6 +55,7 @@ typedef struct scenario {
   void (*prepare)(world *w); /* before the log starts; may be NULL */
   void (*run)(world *w);
   uint64_t max_file_size; /* 0: the default */
+  bool saves;             /* every checkpoint that could be written is */
 } scenario;
 
 extern const scenario scenarios[];

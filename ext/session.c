@@ -91,6 +91,7 @@ void vt_session_release(vt_session *s) {
   }
   *link = s->next;
   bitcask_txn_rollback(s->txn);
+  bitcask_snapshot_close(s->parked);
   vt_engine_release(s->engine);
   sqlite3_free(s->spare);
   sqlite3_free(s);
@@ -101,6 +102,19 @@ vt_view *vt_session_share_view(vt_session *s) {
     s->view->refs++;
   }
   return s->view;
+}
+
+/* The last statement's if nothing has changed since, else a new one. */
+static int take_snapshot(vt_session *s, bitcask_snapshot **out, bitcask_error *e) {
+  *out = s->parked;
+  s->parked = NULL;
+  if (*out && !s->txn && bitcask_snapshot_resume(*out)) {
+    return BITCASK_OK;
+  }
+  if (*out && s->txn) {
+    bitcask_snapshot_close(*out);
+  }
+  return bitcask_snapshot_open(s->engine->bc, s->txn, out, e);
 }
 
 int vt_session_view(vt_session *s, vt_view **out, bitcask_error *e) {
@@ -117,7 +131,7 @@ int vt_session_view(vt_session *s, vt_view **out, bitcask_error *e) {
   }
   v->session = s;
   v->refs = 1;
-  rc = bitcask_snapshot_open(s->engine->bc, s->txn, &v->snap, e);
+  rc = take_snapshot(s, &v->snap, e);
   if (rc != BITCASK_OK) {
     s->spare = v;
     return rc;
@@ -132,9 +146,14 @@ void vt_view_release(vt_view *view) {
   if (--view->refs) {
     return;
   }
-  /* Not kept for the next statement: while a snapshot is open, writers copy what
-  ** they touch, and merged files keep their space. */
-  bitcask_snapshot_close(view->snap);
+  /* Kept for the next statement, but not open: writers would copy what they touch,
+  ** and merged files keep their space. */
+  if (s->view == view && !s->txn && !s->parked) {
+    bitcask_snapshot_park(view->snap);
+    s->parked = view->snap;
+  } else {
+    bitcask_snapshot_close(view->snap);
+  }
   if (s->view == view) {
     s->view = NULL;
   }

@@ -37,8 +37,9 @@ typedef struct vt_session {
   vt_connection *connection;
   struct vt_session *next;
   unsigned refs;
-  int n_marks;   /* savepoints known to the transaction, see session.c */
-  vt_view *view; /* what a new cursor may share, NULL if there is none */
+  int n_marks;              /* savepoints known to the transaction, see session.c */
+  vt_view *view;            /* what a new cursor may share, NULL if there is none */
+  bitcask_snapshot *parked; /* that of the last statement, for the next one; or NULL */
   vt_view *spare;
 } vt_session;
 

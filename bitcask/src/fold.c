@@ -19,10 +19,10 @@
 /* --------------------------------------------------------------- snapshots */
 
 static int freeze(bitcask *bc, bitcask_txn *txn, bitcask_snapshot *s, bitcask_error *err) {
-  s->view = bc_keydir_view_open(bc->keydir);
-  if (!s->view) return bc_err_nomem(err);
-  s->keydir = bc->keydir;
-  s->files = bc_fileset_ref(bc->files);
+  bc_keydir_view *view = bc_keydir_view_open(bc->keydir);
+
+  if (!view) return bc_err_nomem(err);
+  bc_store_pin(bc, &s->pin, view);
   s->end = bc->seen;
   s->version = atomic_load(&bc->version);
   if (!txn || !txn->log->size) return BITCASK_OK;
@@ -43,13 +43,12 @@ static void release(bitcask_snapshot *s) {
     pthread_mutex_unlock(&s->log->mutex);
   }
   bc_txlog_unref(s->log);
-  if (s->view) {
-    pthread_rwlock_wrlock(&s->bc->lock);
-    bc_keydir_view_close(s->keydir, s->view);
-    if (s->counted) s->bc->snapshots--;
-    pthread_rwlock_unlock(&s->bc->lock);
-  }
-  bc_fileset_unref(s->files);
+  /* Also if it has been revoked: who did that may not be done with it yet.  Not in
+  ** a forked child, where the lock may be that of a thread which is not there. */
+  bool alone = bc_store_check(s->bc, NULL) != BITCASK_OK;
+  if (!alone) pthread_rwlock_wrlock(&s->bc->lock);
+  bc_store_unpin(s->bc, &s->pin);
+  if (!alone) pthread_rwlock_unlock(&s->bc->lock);
   free(s);
 }
 
@@ -72,11 +71,7 @@ int bitcask_snapshot_open(bitcask *bc, bitcask_txn *txn, bitcask_snapshot **out,
     /* Stale: another thread's catch-up has just failed. */
     if (!rc && !atomic_load(&bc->stale)) {
       rc = freeze(bc, txn, s, err);
-      if (!rc) {
-        bc->snapshots++;
-        s->counted = true;
-        *out = s;
-      }
+      if (!rc) *out = s;
     }
     pthread_rwlock_unlock(&bc->lock);
   } while (!rc && !*out);
@@ -86,6 +81,20 @@ int bitcask_snapshot_open(bitcask *bc, bitcask_txn *txn, bitcask_snapshot **out,
 
 void bitcask_snapshot_close(bitcask_snapshot *snap) {
   if (snap) release(snap);
+}
+
+void bitcask_snapshot_park(bitcask_snapshot *snap) { bc_store_park(snap->bc, &snap->pin); }
+
+bool bitcask_snapshot_resume(bitcask_snapshot *snap) {
+  bitcask *bc = snap->bc;
+  bool same = bc_store_unpark(bc, &snap->pin) && !snap->own && !bc_store_check(bc, NULL) &&
+              !bc_has_news(bc);
+  if (same) {
+    snap->cutoff = bc_store_cutoff(bc);
+  } else {
+    release(snap);
+  }
+  return same;
 }
 
 int bitcask_generation(bitcask *bc, uint64_t *out, bitcask_error *err) {
@@ -99,15 +108,16 @@ int bitcask_generation(bitcask *bc, uint64_t *out, bitcask_error *err) {
 }
 
 uint64_t bitcask_snapshot_count(bitcask_snapshot *snap) {
-  uint64_t n = bc_keydir_view_count(snap->view), cursor = 0;
+  uint64_t n = bc_keydir_view_count(snap->pin.view), cursor = 0;
   const void *key;
   uint32_t key_sz;
   bc_place place;
   bool in_base;
 
   while (snap->own && bc_keydir_view_next(snap->own, &cursor, &key, &key_sz, &place)) {
-    in_base = bc_keydir_view_get(
-        snap->view, bc_keydir_hash(bc_keydir_seed(snap->keydir), key, key_sz), key, key_sz, NULL);
+    in_base = bc_keydir_view_get(snap->pin.view,
+                                 bc_keydir_hash(bc_keydir_seed(snap->pin.keydir), key, key_sz), key,
+                                 key_sz, NULL);
     if (place.total_sz && !in_base) n++;
     if (!place.total_sz && in_base) n--;
   }
@@ -117,7 +127,7 @@ uint64_t bitcask_snapshot_count(bitcask_snapshot *snap) {
 /* ----------------------------------------------------------------- lookups */
 
 static uint64_t hash_in(const bitcask_snapshot *s, const void *key, size_t key_sz) {
-  return bc_keydir_hash(bc_keydir_seed(s->keydir), key, key_sz);
+  return bc_keydir_hash(bc_keydir_seed(s->pin.keydir), key, key_sz);
 }
 
 static void describe(bitcask_entry *out, const void *key, uint32_t key_sz, const bc_place *p) {
@@ -148,7 +158,7 @@ static int read_own(bitcask_snapshot *s, const bc_place *p, const void *key, uin
 
 static int read_base(bitcask_snapshot *s, const bc_place *p, const void *key, uint32_t key_sz,
                      bitcask_buf *scratch, bitcask_entry *out, bitcask_error *err) {
-  bc_datafile *df = bc_fileset_find(s->files, p->file_id);
+  bc_datafile *df = bc_fileset_find(s->pin.files, p->file_id);
   if (!df) {
     return bc_err_at(err, BITCASK_CORRUPT, p->file_id, p->offset, "%s/%u.bitcask.data is missing",
                      s->bc->dir, p->file_id);
@@ -158,7 +168,7 @@ static int read_base(bitcask_snapshot *s, const bc_place *p, const void *key, ui
 
 /* Not in the keydir, as far as it can be told. */
 static int not_found(const bitcask_snapshot *s, bitcask_error *err) {
-  return bc_keydir_view_error(s->view) ? bc_store_lost_keydir(s->bc, err) : BITCASK_NOTFOUND;
+  return bc_keydir_view_error(s->pin.view) ? bc_store_lost_keydir(s->bc, err) : BITCASK_NOTFOUND;
 }
 
 static int get_at(bitcask_snapshot *s, const void *key, uint32_t key_sz, bitcask_buf *scratch,
@@ -171,7 +181,7 @@ static int get_at(bitcask_snapshot *s, const void *key, uint32_t key_sz, bitcask
     describe(out, key, key_sz, &p);
     return scratch ? read_own(s, &p, key, key_sz, scratch, out, err) : BITCASK_OK;
   }
-  if (!bc_keydir_view_get(s->view, hash, key, key_sz, &p)) return not_found(s, err);
+  if (!bc_keydir_view_get(s->pin.view, hash, key, key_sz, &p)) return not_found(s, err);
   if (p.tstamp < s->cutoff) return BITCASK_NOTFOUND;
   describe(out, key, key_sz, &p);
   return scratch ? read_base(s, &p, key, key_sz, scratch, out, err) : BITCASK_OK;
@@ -249,7 +259,7 @@ struct bitcask_iter {
   uint64_t cursor; /* of a view */
   bitcask_buf scratch;
 
-  /* BITCASK_VALUES, in the file snap->files->file[file]: */
+  /* BITCASK_VALUES, in the file snap->pin.files->file[file]: */
   size_t file;
   bool opened;
   bc_reader reader;
@@ -300,7 +310,7 @@ static int next_key(bitcask_iter *it, bitcask_entry *out) {
   uint32_t key_sz;
   bc_place p;
 
-  while (bc_keydir_view_next(s->view, &it->cursor, &key, &key_sz, &p)) {
+  while (bc_keydir_view_next(s->pin.view, &it->cursor, &key, &key_sz, &p)) {
     if (p.tstamp < s->cutoff) continue;
     if (s->own && is_hidden(s, hash_in(s, key, key_sz), key, key_sz)) continue;
     describe(out, key, key_sz, &p);
@@ -342,7 +352,7 @@ static int collect_live(bitcask_iter *it, bc_datafile *df, bitcask_error *err) {
   bc_live e;
   void *p;
 
-  while (bc_keydir_view_next(it->snap->view, &cursor, &e.key, &e.key_sz, &e.place)) {
+  while (bc_keydir_view_next(it->snap->pin.view, &cursor, &e.key, &e.key_sz, &e.place)) {
     if (e.place.file_id != df->id || e.place.offset < it->at) continue;
     if (it->n_live == cap) {
       cap = cap ? 2 * cap : 64;
@@ -393,11 +403,11 @@ static void look_ahead(bitcask_iter *it, const uint8_t *p, uint64_t n) {
     q = p + off;
     if (off + bc_record_size(q) > n) return;
     hash = hash_in(s, q + BC_RECORD_HEADER_SZ, bc_get16(q + 8));
-    bc_keydir_prefetch_slot(s->view, hash);
+    bc_keydir_prefetch_slot(s->pin.view, hash);
     it->ahead[(it->first_ahead + it->n_ahead) % AHEAD] = (bc_ahead){it->ahead_at, hash};
     it->n_ahead++;
     if (it->n_ahead > AHEAD / 2) {
-      bc_keydir_prefetch_entry(s->view,
+      bc_keydir_prefetch_entry(s->pin.view,
                                it->ahead[(it->first_ahead + it->n_ahead - AHEAD / 2) % AHEAD].hash);
     }
     it->ahead_at += bc_record_size(q);
@@ -441,7 +451,7 @@ static bool is_visible(bitcask_iter *it, const bc_datafile *df, const bc_record 
     return r->tstamp >= s->cutoff && !bc_is_tombstone(r->value, r->value_sz);
   }
   hash = hash_here(it, r);
-  return bc_keydir_view_get(s->view, hash, r->key, r->key_sz, p) && p->offset == it->at &&
+  return bc_keydir_view_get(s->pin.view, hash, r->key, r->key_sz, p) && p->offset == it->at &&
          p->file_id == df->id && p->tstamp >= s->cutoff && !is_hidden(s, hash, r->key, r->key_sz);
 }
 
@@ -496,8 +506,8 @@ static int next_value(bitcask_iter *it, bitcask_entry *out, bitcask_error *err) 
   bc_datafile *df;
   int rc;
 
-  for (; it->file < s->files->n; it->file++) {
-    df = s->files->file[it->file];
+  for (; it->file < s->pin.files->n; it->file++) {
+    df = s->pin.files->file[it->file];
     if (!it->opened) enter_file(it, df);
     rc = it->live ? next_collected(it, out, err) : next_walked(it, df, out, err);
     if (rc != BITCASK_NOTFOUND) return rc;

@@ -9,13 +9,10 @@
 
 struct bitcask_snapshot {
   bitcask *bc;
-  bc_keydir *keydir; /* that `view` belongs to */
-  bc_keydir_view *view;
-  bc_fileset *files;
+  bc_pin pin;
   bc_txlog *log; /* of the transaction whose writes are part of it, or NULL */
   bc_keydir *own_keydir;
   bc_keydir_view *own;
-  bool counted;     /* among the handle's open snapshots */
   bc_position end;  /* of the log, at its moment */
   uint64_t version; /* of the store */
   uint32_t cutoff;  /* for expiry */

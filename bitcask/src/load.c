@@ -419,6 +419,7 @@ static int start_anew(bitcask *bc, bitcask_error *err) {
   bc->lost = 0;
   bc->n_saved = 0;
   atomic_fetch_add(&bc->version, 1);
+  atomic_fetch_add(&bc->changes, 1);
   return BITCASK_OK;
 }
 

@@ -17,11 +17,69 @@ static void uncount_live(bitcask *bc, const bc_place *old) {
   df->live_bytes -= old->total_sz;
 }
 
+void bc_store_pin(bitcask *bc, bc_pin *pin, bc_keydir_view *view) {
+  pin->keydir = bc->keydir;
+  pin->view = view;
+  pin->files = bc_fileset_ref(bc->files);
+  pin->changes = atomic_load(&bc->changes);
+  pin->next = bc->pins;
+  pin->link = &bc->pins;
+  if (pin->next) pin->next->link = &pin->next;
+  bc->pins = pin;
+  bc->snapshots++;
+}
+
+void bc_store_unpin(bitcask *bc, bc_pin *pin) {
+  if (!pin->view) return;
+  *pin->link = pin->next;
+  if (pin->next) pin->next->link = pin->link;
+  bc_keydir_view_close(pin->keydir, pin->view);
+  bc_fileset_unref(pin->files);
+  pin->view = NULL;
+  pin->files = NULL;
+  bc->snapshots--;
+}
+
+void bc_store_park(bitcask *bc, bc_pin *pin) {
+  /* An exchange: whoever clears has_parked must see the pin parked if we see it
+  ** still set. */
+  (void)atomic_exchange(&pin->state, BC_PIN_PARKED);
+  if (!atomic_load(&bc->has_parked)) atomic_store(&bc->has_parked, true);
+}
+
+bool bc_store_unpark(bitcask *bc, bc_pin *pin) {
+  bc_pin_state parked = BC_PIN_PARKED;
+  return atomic_compare_exchange_strong(&pin->state, &parked, BC_PIN_USED) &&
+         atomic_load(&bc->changes) == pin->changes;
+}
+
+static void revoke_parked(bitcask *bc) {
+  bc_pin *pin, *next;
+  atomic_store(&bc->has_parked, false);
+  for (pin = bc->pins; pin; pin = next) {
+    bc_pin_state parked = BC_PIN_PARKED;
+    next = pin->next;
+    if (atomic_compare_exchange_strong(&pin->state, &parked, BC_PIN_REVOKED)) {
+      bc_store_unpin(bc, pin);
+    }
+  }
+}
+
+/* Before any change of the keydir or the files. */
+static void note_change(bitcask *bc) {
+  uint64_t n = atomic_load_explicit(&bc->changes, memory_order_relaxed);
+  if (atomic_load(&bc->has_parked)) revoke_parked(bc);
+  atomic_store_explicit(&bc->changes, n + 1, memory_order_release); /* nobody else writes it */
+}
+
 int bc_store_put(bitcask *bc, const void *key, size_t key_sz, const bc_place *place) {
   bc_datafile *df;
   bc_place old;
   bool had;
-  int rc = bc_keydir_put(bc->keydir, bc_hash(bc, key, key_sz), key, key_sz, place, &old, &had);
+  int rc;
+
+  note_change(bc);
+  rc = bc_keydir_put(bc->keydir, bc_hash(bc, key, key_sz), key, key_sz, place, &old, &had);
   if (rc) return rc;
   atomic_fetch_add_explicit(&bc->version, 1, memory_order_relaxed);
   if (had) uncount_live(bc, &old);
@@ -43,7 +101,10 @@ int bc_store_move(bitcask *bc, const void *key, size_t key_sz, const bc_place *p
 int bc_store_remove(bitcask *bc, const void *key, size_t key_sz) {
   bc_place old;
   bool had;
-  int rc = bc_keydir_remove(bc->keydir, bc_hash(bc, key, key_sz), key, key_sz, &old, &had);
+  int rc;
+
+  note_change(bc);
+  rc = bc_keydir_remove(bc->keydir, bc_hash(bc, key, key_sz), key, key_sz, &old, &had);
   if (rc || !had) return rc;
   atomic_fetch_add_explicit(&bc->version, 1, memory_order_relaxed);
   uncount_live(bc, &old);
@@ -61,6 +122,7 @@ int bc_store_add_file(bitcask *bc, bc_datafile *df, bitcask_error *err) {
 
 int bc_store_drop_file(bitcask *bc, uint32_t id, bitcask_error *err) {
   bc_fileset *fs = bc_fileset_without(bc->files, id);
+  note_change(bc);
   if (!fs) return bc_err_nomem(err);
   bc_fileset_unref(bc->files);
   bc->files = fs;

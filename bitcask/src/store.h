@@ -15,6 +15,22 @@
 #include "keydir.h"
 #include "state.h"
 
+/*
+** What a snapshot keeps of the store.  Its owner can park it between two uses,
+** which costs no lock; then whoever changes the store takes it back first, so
+** that a snapshot nobody reads costs neither copies nor disk space.
+*/
+typedef enum bc_pin_state { BC_PIN_USED, BC_PIN_PARKED, BC_PIN_REVOKED } bc_pin_state;
+
+typedef struct bc_pin {
+  bc_keydir *keydir; /* that `view` belongs to */
+  bc_keydir_view *view;
+  bc_fileset *files;
+  _Atomic bc_pin_state state;
+  uint64_t changes; /* the store's count at its moment */
+  struct bc_pin *next, **link;
+} bc_pin;
+
 /* A data file in the checkpoint. */
 typedef struct bc_saved_file {
   uint32_t id;
@@ -48,6 +64,9 @@ struct bitcask {
   bool is_removing;             /* ... which is about to unlink the input ... */
   uint32_t removing;
   uint64_t snapshots;
+  bc_pin *pins;             /* of all of them */
+  _Atomic uint64_t changes; /* of the keydir, for parked snapshots */
+  _Atomic bool has_parked;  /* some pin may be parked */
 
   /* The checkpoint, see checkpoint.h. */
   bool restored;            /* the keydir comes from one that has not been compared ... */
@@ -86,6 +105,15 @@ int bc_store_put(bitcask *bc, const void *key, size_t key_sz, const bc_place *pl
 int bc_store_remove(bitcask *bc, const void *key, size_t key_sz);
 /* The same for a copy that a merge has made. */
 int bc_store_move(bitcask *bc, const void *key, size_t key_sz, const bc_place *place);
+
+/* With `lock` exclusive. */
+void bc_store_pin(bitcask *bc, bc_pin *pin, bc_keydir_view *view);
+void bc_store_unpin(bitcask *bc, bc_pin *pin);
+
+/* Without it: put a pin aside; take it up again.  False: it is revoked, or out of
+** date. */
+void bc_store_park(bitcask *bc, bc_pin *pin);
+bool bc_store_unpark(bitcask *bc, bc_pin *pin);
 
 /* With `lock` exclusive: add a file (its reference is taken over), drop one. */
 int bc_store_add_file(bitcask *bc, bc_datafile *df, bitcask_error *err);

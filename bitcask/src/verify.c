@@ -76,8 +76,8 @@ static int verify_keys(verifier *v) {
   uint64_t cursor = 0;
   int rc = BITCASK_OK;
 
-  while (!rc && bc_keydir_view_next(s->view, &cursor, &key, &key_sz, &place)) {
-    bc_datafile *df = bc_fileset_find(s->files, place.file_id);
+  while (!rc && bc_keydir_view_next(s->pin.view, &cursor, &key, &key_sz, &place)) {
+    bc_datafile *df = bc_fileset_find(s->pin.files, place.file_id);
     rc = step(v);
     if (rc) break;
     bc_err_clear(&e);
@@ -108,7 +108,8 @@ int bitcask_verify(bitcask *bc, int (*report)(void *ctx, const bitcask_problem *
   *v.n_problems = 0;
   rc = bitcask_snapshot_open(bc, NULL, &v.snap, err);
   if (rc) return rc;
-  for (i = 0; i < v.snap->files->n && !rc; i++) rc = verify_file(&v, v.snap->files->file[i]);
+  for (i = 0; i < v.snap->pin.files->n && !rc; i++)
+    rc = verify_file(&v, v.snap->pin.files->file[i]);
   if (!rc) rc = verify_keys(&v);
   /* Stopped by `report`, which knows that: no failure. */
   if (rc == BITCASK_INTERRUPT && *v.n_problems && (!err || !err->code)) rc = BITCASK_OK;

@@ -1,5 +1,5 @@
 /*
-** checkpoint.h - the keydir in a file, bitcask.keydir (FORMAT.md section 6), so
+** checkpoint.h - the keydir in a file, bitcask.keydir (FORMAT.md section 4.2), so
 ** that opening costs the log's tail instead of all of it.
 **
 ** A checkpoint is what a handle had in memory at a position of the log, and is

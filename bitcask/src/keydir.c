@@ -36,7 +36,7 @@ enum {
 };
 
 /* slots[n_slots], then heap[heap_cap].  Saved as it is in memory, with no more
-** heap than is used (FORMAT.md section 6). */
+** heap than is used (FORMAT.md section 4.2). */
 typedef struct segment segment;
 struct segment {
   uint64_t born;         /* saved: 0 */

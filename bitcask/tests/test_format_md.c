@@ -582,14 +582,19 @@ static uint8_t *read_state(const char *dir) {
 }
 
 /* A field of the page, in the byte order of the machine. */
-static uint64_t state_number(const uint8_t *page, const char *name, size_t base, size_t size) {
-  size_t at = base + offset_of(STATE, name, size);
+static uint64_t host_number(const uint8_t *p, const char *section, const char *name, size_t size) {
+  size_t at = offset_of(section, name, size);
   uint64_t n8;
   uint32_t n4;
 
-  memcpy(&n8, page + at, sizeof n8);
-  memcpy(&n4, page + at, sizeof n4);
-  return size == 8 ? n8 : n4;
+  memcpy(&n4, p + at, sizeof n4);
+  if (size == 4) return n4;
+  memcpy(&n8, p + at, sizeof n8);
+  return n8;
+}
+
+static uint64_t state_number(const uint8_t *page, const char *name, size_t base, size_t size) {
+  return host_number(page + base, STATE, name, size);
 }
 
 static void check_commit_point(const uint8_t *page, uint64_t committed, uint32_t tstamp) {
@@ -759,6 +764,69 @@ static void check_locks(const char *dir, const char *want) {
   CHECK_TEXT(got, want);
 }
 
+/* A checkpoint of three keys, one of them deleted again, in two files. */
+static void keydir_tables_are_true(void) {
+  static const char *const fields[] = {
+      "magic",   "order",           "header_crc",    "file_sz", "tables_at",     "tables_crc",
+      "n_files", "n_segments",      "depth",         "seed",    "n_keys",        "key_bytes",
+      "merges",  "position_offset", "position_file", "max_id",  "newest_tstamp", "unused"};
+  const char *dir = craft_dir();
+  bitcask_error e = {0};
+  bitcask_options o;
+  bitcask *bc;
+  uint8_t *p, *f, *s;
+  uint64_t at, n;
+  size_t size;
+
+  craft_options(&o);
+  o.max_file_size = 40;
+  craft_now = 1700000000;
+  bc = craft_open(dir, &o);
+  bc_save_early(bc);
+  put(bc, "one", "1");
+  put(bc, "two", "2");
+  put(bc, "three", "3");
+  CHECK_OK(bitcask_delete(bc, "two", 3, &e), &e);
+  CHECK_OK(bitcask_close(bc, &e), &e);
+  craft_now = 0;
+  p = craft_read_file(dir, BC_KEYDIR_NAME, &size);
+  CHECK_MEM(p, 16, "bitcask keydir 1", 16);
+  for (size_t i = 0; i + 1 < sizeof fields / sizeof *fields; i++) {
+    row r;
+    if (!find_row("4.2 ", 2, fields[i], &r)) continue;
+    CHECK_EQ(strtoul(r.cell[0], NULL, 10) + strtoul(r.cell[1], NULL, 10),
+             offset_of("4.2 ", fields[i + 1], 0));
+  }
+  CHECK_EQ(host_number(p, "4.2 ", "order", 4), 0x01020304);
+  CHECK_EQ(host_number(p, "4.2 ", "header_crc", 4), bc_crc32(0, p + 24, 112 - 24));
+  CHECK_EQ(host_number(p, "4.2 ", "file_sz", 8), size);
+  at = host_number(p, "4.2 ", "tables_at", 8);
+  CHECK_EQ(at % 64, 0);
+  CHECK_EQ(host_number(p, "4.2 ", "tables_crc", 4), bc_crc32(0, p + at, size - at));
+  n = host_number(p, "4.2 ", "n_files", 4);
+  CHECK_EQ(host_number(p, "4.2 ", "n_segments", 4), 1);
+  CHECK_EQ(at + 72 * n + 16, size);
+  CHECK_EQ(host_number(p, "4.2 ", "depth", 4), 0);
+  CHECK_EQ(host_number(p, "4.2 ", "n_keys", 8), 2);
+  CHECK_EQ(host_number(p, "4.2 ", "key_bytes", 8), 8);
+  CHECK_EQ(host_number(p, "4.2 ", "position_file", 4), host_number(p, "4.2 ", "max_id", 4));
+  CHECK_EQ(host_number(p, "4.2 ", "newest_tstamp", 4), 1700000000);
+  f = p + at;
+  CHECK_EQ(host_number(f, "4.2 ", "size", 8), 2 * (14 + 3 + 1));
+  CHECK_EQ(host_number(f, "4.2 ", "n_records", 8), 2);
+  CHECK_EQ(host_number(f, "4.2 ", "live_keys", 8), 1);
+  CHECK_EQ(host_number(f, "4.2 ", "live_bytes", 8), 14 + 3 + 1);
+  CHECK_EQ(host_number(f, "4.2 ", "id", 4), 1);
+  CHECK_EQ(host_number(f, "4.2 ", "flags", 4) & 1, 1);
+  s = p + 4096;
+  CHECK_EQ(host_number(s, "4.2 ", "saved", 4), 1);
+  CHECK_EQ(host_number(s, "4.2 ", "count", 4), 2);
+  CHECK_EQ(host_number(s, "4.2 ", "segment_depth", 4), 0);
+  n = 48 + 4 * host_number(s, "4.2 ", "n_slots", 4) + host_number(s, "4.2 ", "heap_cap", 4);
+  CHECK_EQ(host_number(s, "4.2 ", "crc", 4), bc_crc32(bc_crc32(0, s, 16), s + 20, n - 20));
+  free(p);
+}
+
 static const char *locked_dir;
 static int n_looks;
 
@@ -779,11 +847,11 @@ static int look_at_merge(void *ctx) {
 }
 
 static void check_lock_rows(void) {
-  static const char *const kinds[] = {"exclusive", "shared", "exclusive", "exclusive"};
+  static const char *const kinds[] = {"exclusive", "shared", "exclusive", "exclusive", "exclusive"};
   char byte[2] = "0";
   row r;
 
-  for (size_t i = 0; i < 4; i++) {
+  for (size_t i = 0; i < 5; i++) {
     byte[0] = (char)('0' + i);
     if (find_row("4.1 ", 0, byte, &r)) CHECK_TEXT(r.cell[1], kinds[i]);
   }
@@ -853,6 +921,7 @@ int main(void) {
   RUN(large_commits_are_as_described);
   RUN(links_are_as_described);
   RUN(state_table_is_true);
+  RUN(keydir_tables_are_true);
   RUN(counters_of_the_page);
   RUN(a_failed_sync_is_noted);
   RUN(tail_says_what_is_going_on);

@@ -267,7 +267,8 @@ bool bc_checkpoint_restore(bitcask *bc, bc_reload_fn reload) {
   bool ok = im && is_sound(im) && take_up(bc, im);
   if (im && !ok) {
     /* Lest it fit again one day, by chance. */
-    bc->checkpoint_unfit = bc->repairs_due = true;
+    bc->checkpoint_unfit = true;
+    bc->repairs_due = true;
     image_free(im);
   }
   return ok;

@@ -453,7 +453,8 @@ static int pass(bitcask *bc, bc_catch_up_to to, bounds *b, bool *again, bitcask_
     *again |= bc_state_is_live(&bc->state);
   }
   if (!rc && !*again && bc->restored && !bc_checkpoint_fits(bc, &l)) {
-    bc->checkpoint_unfit = bc->repairs_due = true;
+    bc->checkpoint_unfit = true;
+    bc->repairs_due = true;
     rc = start_anew(bc, err);
   }
   if (!*again) bc->restored = false;

@@ -305,8 +305,9 @@ static void start_large(world *w) {
 
 /* Few states, each being 65 MiB: around each sync, and the ends of the log. */
 static void large(void) {
-  const scenario both[] = {{"large transaction", start_large, run_large, 0, false},
-                           {"large transaction rolled back", start_large, run_large_rollback, 0, false}};
+  const scenario both[] = {
+      {"large transaction", start_large, run_large, 0, false},
+      {"large transaction rolled back", start_large, run_large_rollback, 0, false}};
 
   for (size_t i = 0; i < 2; i++) {
     world w;

@@ -380,15 +380,16 @@ int bitcask_files(bitcask *bc, bitcask_file_stat **out, size_t *n, bitcask_error
   rc = bc_store_check(bc, err);
   if (!rc) rc = bc_refresh(bc, err);
   if (rc) return rc;
-  pthread_rwlock_rdlock(&bc->lock);
+  pthread_rwlock_wrlock(&bc->lock);
+  rc = bc_store_settle(bc, err);
   active = active_id(bc);
-  *out = calloc(bc->files->n + 1, sizeof **out);
+  *out = rc ? NULL : calloc(bc->files->n + 1, sizeof **out);
   if (*out) {
     *n = bc->files->n;
     for (size_t i = 0; i < *n; i++) bc_file_stat(bc->files->file[i], active, &(*out)[i]);
   }
   pthread_rwlock_unlock(&bc->lock);
-  return *out ? BITCASK_OK : bc_err_nomem(err);
+  return rc || *out ? rc : bc_err_nomem(err);
 }
 
 void bitcask_files_free(bitcask_file_stat *files) { free(files); }
@@ -437,10 +438,11 @@ int bitcask_is_empty(bitcask *bc, bool *out, bitcask_error *err) {
   rc = bc_store_check(bc, err);
   if (!rc) rc = bc_refresh(bc, err);
   if (rc) return rc;
-  pthread_rwlock_rdlock(&bc->lock);
-  *out = bc_keydir_count(bc->keydir) == 0;
+  pthread_rwlock_wrlock(&bc->lock);
+  rc = bc_store_settle(bc, err);
+  *out = !rc && bc_keydir_count(bc->keydir) == 0;
   pthread_rwlock_unlock(&bc->lock);
-  return BITCASK_OK;
+  return rc;
 }
 
 const char *bitcask_dir(const bitcask *bc) { return bc->dir; }

@@ -418,7 +418,8 @@ bc_checkpoint *bc_checkpoint_begin(bitcask *bc) {
     c->bc = bc;
     c->fd = -1;
     pthread_rwlock_wrlock(&bc->lock);
-    ok = !atomic_load(&bc->stale) && !atomic_load(&bc->poisoned) && is_stable(bc) && freeze(c);
+    ok = !atomic_load(&bc->stale) && !atomic_load(&bc->poisoned) && is_stable(bc) &&
+         !bc_store_settle(bc, NULL) && freeze(c);
     pthread_rwlock_unlock(&bc->lock);
     if (!ok) {
       release(c);

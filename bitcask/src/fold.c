@@ -107,8 +107,27 @@ int bitcask_generation(bitcask *bc, uint64_t *out, bitcask_error *err) {
   return rc;
 }
 
+static uint64_t count_base(bitcask_snapshot *snap) {
+  bitcask *bc = snap->bc;
+  bc_keydir_replaced *unused = NULL;
+  size_t n;
+
+  if (!bc_keydir_is_settled(snap->pin.keydir)) {
+    pthread_rwlock_wrlock(&bc->lock);
+    /* What fails here fails again where it matters: at the first read. */
+    if (snap->pin.keydir == bc->keydir) {
+      (void)bc_store_settle(bc, NULL);
+    } else {
+      (void)bc_keydir_settle(snap->pin.keydir, &unused, &n);
+    }
+    pthread_rwlock_unlock(&bc->lock);
+    free(unused);
+  }
+  return bc_keydir_view_count(snap->pin.view);
+}
+
 uint64_t bitcask_snapshot_count(bitcask_snapshot *snap) {
-  uint64_t n = bc_keydir_view_count(snap->pin.view), cursor = 0;
+  uint64_t n = count_base(snap), cursor = 0;
   const void *key;
   uint32_t key_sz;
   bc_place place;
@@ -487,7 +506,9 @@ static bool is_all_live(const bitcask_snapshot *s, const bc_datafile *df) {
   bitcask *bc = s->bc;
   bool yes;
   pthread_rwlock_rdlock(&bc->lock);
-  yes = !df->damaged && df->moved_at <= s->version &&
+  /* Only of the store as it is now are the counts kept. */
+  yes = s->pin.keydir == bc->keydir && bc_keydir_is_settled(bc->keydir) && !df->damaged &&
+        df->moved_at <= s->version &&
         df->live_bytes + df->tombstone_bytes == atomic_load(&df->size);
   pthread_rwlock_unlock(&bc->lock);
   return yes;

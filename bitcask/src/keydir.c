@@ -26,7 +26,11 @@
 #include "crc32.h"
 
 enum {
+  IN_FILE = 1,
+  STAND_IN = 2,
   HEAP_START = 256,               /* bytes of entries that a new segment has room for */
+  HEAP_STEP = 4 * 1024,           /* room doubles up to this, then grows by it */
+  HEAP_HALFWAY = 48 * 1024,       /* between a split and the next: slots are made for either half */
   HEAP_SPLIT = 64 * 1024,         /* a segment with more entries' bytes than this splits ... */
   SPLIT_MIN_ENTRIES = 16,         /* ... unless it holds a few huge keys only */
   HEAP_MAX = 4 * 1024 * 1024 - 4, /* 20 bits of 4-byte units in a slot */
@@ -41,8 +45,8 @@ typedef struct segment segment;
 struct segment {
   uint64_t born;         /* saved: 0 */
   segment *next_garbage; /* saved: NULL */
-  uint32_t crc;          /* saved: of all other bytes */
-  uint32_t saved;        /* 1: in a mapped file, or in its stead: not to be changed or freed */
+  uint32_t crc;          /* IN_FILE: of all other bytes; STAND_IN: number of the segment */
+  uint32_t saved;        /* IN_FILE, or made in the stead of such: not to be changed */
   uint32_t n_slots;
   uint32_t count;
   uint32_t heap_cap;
@@ -57,20 +61,32 @@ struct segment {
 
 _Static_assert(offsetof(segment, slots) == 48, "layout of saved segments");
 
-/* A segment that was found damaged, and what stands in for it. */
-typedef struct stand_in {
-  const segment *damaged;
-  segment *sound;
-  struct stand_in *next;
-} stand_in;
+/* A change that waits for the first touch of its segment. */
+typedef struct deferred {
+  struct deferred *next;
+  bc_place place; /* total_sz 0: removed */
+  uint32_t key_sz;
+  uint8_t key[];
+} deferred;
+
+/* Those of one part of the hash space, in order. */
+typedef struct queue {
+  deferred *first, *last;
+} queue;
 
 /* What a restored table needs of where it comes from. */
 typedef struct origin {
   bc_keydir_saved from;
-  pthread_mutex_t mutex; /* for the stand-ins */
-  stand_in *stand_ins;
-  bc_keydir *reloaded; /* the table as it was saved, from the log; NULL until needed */
-  _Atomic int error;   /* a status code: a damaged segment could not be replaced */
+  pthread_mutex_t mutex; /* for all that follows */
+  segment **stand_in;    /* for each segment, what is used in its stead; NULL: itself */
+  bc_keydir *reloaded;   /* the table as it was saved, from the log; NULL until needed */
+  queue *deferred;       /* 2^from.depth, NULL until needed */
+  bc_keydir_replaced *replaced;
+  size_t n_replaced, cap_replaced;
+  _Atomic uint64_t n_deferred;                  /* since the counts were last settled */
+  _Atomic uint64_t extra_keys, extra_key_bytes; /* in all directories, by what was applied */
+  _Atomic uint64_t memory;                      /* of stand-ins */
+  _Atomic int error; /* a status code: a segment could not be made as it should be */
 } origin;
 
 typedef struct directory {
@@ -78,11 +94,13 @@ typedef struct directory {
   unsigned depth;
   uint64_t n_keys;
   uint64_t key_bytes;
-  origin *origin;          /* NULL: no tagged pointers */
-  _Atomic uintptr_t seg[]; /* segment *, with UNCHECKED added to it */
+  origin *origin; /* NULL: no tagged pointers */
+  _Atomic uint32_t
+      *n_slots;            /* of each segment, behind seg: a lookup need not wait for its header */
+  _Atomic uintptr_t seg[]; /* segment *, with UNTOUCHED added to it */
 } directory;
 
-#define UNCHECKED ((uintptr_t)1)
+#define UNTOUCHED ((uintptr_t)1)
 
 struct bc_keydir_view {
   directory *dir;
@@ -146,6 +164,16 @@ static inline uint32_t home_slot(uint64_t hash, uint32_t n_slots) {
   return (uint32_t)(((hash >> 12 & UINT32_MAX) * n_slots) >> 32);
 }
 
+static inline uint32_t slots_of(const directory *d, size_t at) {
+  return atomic_load_explicit(&d->n_slots[at], memory_order_relaxed);
+}
+
+/* The pointer last: who sees it must see the number of slots that belongs to it. */
+static inline void directory_put(directory *d, size_t at, segment *s) {
+  atomic_store_explicit(&d->n_slots[at], s->n_slots, memory_order_relaxed);
+  atomic_store_explicit(&d->seg[at], (uintptr_t)s, memory_order_release);
+}
+
 static inline size_t dir_index(const directory *d, uint64_t hash) {
   return d->depth ? (size_t)(hash >> (64 - d->depth)) : 0;
 }
@@ -156,8 +184,12 @@ static inline uint8_t *heap_of(const segment *s) {
   return (uint8_t *)(uintptr_t)(s->slots + s->n_slots);
 }
 
+static inline uint8_t *entry_behind(const segment *s, uint32_t n_slots, uint32_t slot) {
+  return (uint8_t *)(uintptr_t)(s->slots + n_slots + ((slot & 0xfffff) - 1));
+}
+
 static inline uint8_t *entry_at(const segment *s, uint32_t slot) {
-  return heap_of(s) + ((size_t)(slot & 0xfffff) - 1) * 4;
+  return entry_behind(s, s->n_slots, slot);
 }
 
 static inline uint32_t entry_key_sz(const uint8_t *e) {
@@ -209,16 +241,17 @@ static void segment_free(bc_keydir *kd, segment *s) {
 }
 
 /* The slot of a key, or the free slot where it would go. */
-static uint32_t find_slot(const segment *s, uint64_t hash, const void *key, size_t key_sz) {
-  uint32_t fp = fingerprint(hash), i = home_slot(hash, s->n_slots);
+static uint32_t find_slot(const segment *s, uint32_t n_slots, uint64_t hash, const void *key,
+                          size_t key_sz) {
+  uint32_t fp = fingerprint(hash), i = home_slot(hash, n_slots);
   const uint8_t *e;
 
   while (s->slots[i]) {
     if ((s->slots[i] & ~0xfffffu) == fp) {
-      e = entry_at(s, s->slots[i]);
+      e = entry_behind(s, n_slots, s->slots[i]);
       if (entry_key_sz(e) == key_sz && !memcmp(e + ENTRY_HEADER, key, key_sz)) return i;
     }
-    if (++i == s->n_slots) i = 0;
+    if (++i == n_slots) i = 0;
   }
   return i;
 }
@@ -244,31 +277,88 @@ static void append_entry(segment *s, uint32_t slot, uint64_t hash, const void *k
   s->count++;
 }
 
-static uint32_t slots_for(uint32_t count) {
-  uint32_t n = count + count / 2; /* filled to 2/3; refilled up to 7/8 */
-  return n < SLOTS_START ? SLOTS_START : n;
+/* The room for `live` bytes of entries, and some more.  The same few sizes for
+** all segments, so that the allocator can use again what growing gives back. */
+static uint32_t heap_for(uint64_t live) {
+  uint64_t cap = HEAP_START;
+  if (live > HEAP_SPLIT) {
+    cap = live + live / 8;
+  } else if (live > HEAP_STEP) {
+    cap = (live + HEAP_STEP - 1) / HEAP_STEP * HEAP_STEP;
+  } else {
+    while (cap < live) cap *= 2;
+  }
+  return (uint32_t)(cap > HEAP_MAX ? HEAP_MAX : cap) & ~3u;
+}
+
+/* Slots for `count` entries of `live` bytes in all, whose room is `heap_cap`: from
+** HEAP_STEP on enough, at this mean size, for half the way to the next split or all
+** of it, so that growing hashes everything only once in between. */
+static uint32_t slots_for(uint32_t count, uint32_t live, uint32_t heap_cap) {
+  uint32_t least = count + count / 4 + SLOTS_START;
+  uint64_t full = heap_cap, n;
+  if (!count) return SLOTS_START;
+  if (heap_cap > HEAP_STEP && heap_cap < HEAP_SPLIT) {
+    full = heap_cap <= HEAP_HALFWAY ? HEAP_HALFWAY : HEAP_SPLIT;
+  }
+  n = full * count / live;
+  n += n / 6; /* filled to 6/7 */
+  return n < least ? least : (uint32_t)n;
 }
 
 static bool slots_full(const segment *s) { return s->count + 1 > s->n_slots - s->n_slots / 8; }
 
-/* Copy entries whose hash has `bit` (from the top, 1-based; 0: all) equal to
-** `want` into `to`, which has room. */
-static void copy_entries(bc_keydir *kd, const segment *from, segment *to, uint32_t bit, bool want) {
+static void copy_entries(uint64_t seed, const segment *from, segment *to) {
   uint64_t hash;
   uint32_t i;
   const uint8_t *e;
 
+  if (to->n_slots == from->n_slots && !from->heap_dead) {
+    memcpy(to->slots, from->slots, (size_t)from->n_slots * 4);
+    memcpy(heap_of(to), heap_of(from), from->heap_used);
+    to->heap_used = from->heap_used;
+    to->count = from->count;
+    return;
+  }
   for (i = 0; i < from->n_slots; i++) {
     if (!from->slots[i]) continue;
     e = entry_at(from, from->slots[i]);
-    hash = bc_keydir_hash(kd->seed, e + ENTRY_HEADER, entry_key_sz(e));
-    if (bit && (hash >> (64 - bit) & 1) != want) continue;
+    hash = bc_keydir_hash(seed, e + ENTRY_HEADER, entry_key_sz(e));
     append_entry(to, free_slot(to, hash), hash, e + ENTRY_HEADER, entry_key_sz(e), e);
   }
 }
 
+/* Empty slot i, and close the hole by moving later entries of the run back, so that
+** lookups need no marks of removed entries. */
+static void remove_entry(uint64_t seed, segment *s, uint32_t i) {
+  uint32_t j = i, home;
+  const uint8_t *e = entry_at(s, s->slots[i]);
+
+  s->heap_dead += entry_size(entry_key_sz(e));
+  s->count--;
+  for (;;) {
+    if (++j == s->n_slots) j = 0;
+    if (!s->slots[j]) break;
+    e = entry_at(s, s->slots[j]);
+    home = home_slot(bc_keydir_hash(seed, e + ENTRY_HEADER, entry_key_sz(e)), s->n_slots);
+    /* j may move to i only if its home is not in (i, j], cyclically. */
+    if (i <= j ? (home > i && home <= j) : (home > i || home <= j)) continue;
+    s->slots[i] = s->slots[j];
+    i = j;
+  }
+  s->slots[i] = 0;
+}
+
 static void retire(bc_keydir *kd, segment *s) {
-  if (s->saved) return;
+  if (s->saved) {
+    /* No other directory can come to use it. */
+    if (s->saved == STAND_IN && !kd->newest) {
+      kd->origin->stand_in[s->crc] = NULL;
+      atomic_fetch_sub(&kd->origin->memory, segment_bytes(s->n_slots, s->heap_cap));
+      free(s);
+    }
+    return;
+  }
   if (kd->newest && kd->newest->version >= s->born) {
     s->next_garbage = kd->newest->garbage;
     kd->newest->garbage = s;
@@ -280,7 +370,7 @@ static void retire(bc_keydir *kd, segment *s) {
 /* ------------------------------------------------------------- directories */
 
 static size_t directory_bytes(unsigned depth) {
-  return sizeof(directory) + ((size_t)1 << depth) * sizeof(segment *);
+  return sizeof(directory) + ((size_t)1 << depth) * (sizeof(segment *) + sizeof(uint32_t));
 }
 
 static directory *directory_new(bc_keydir *kd, unsigned depth) {
@@ -290,6 +380,7 @@ static directory *directory_new(bc_keydir *kd, unsigned depth) {
   d->depth = depth;
   d->n_keys = d->key_bytes = 0;
   d->origin = kd->origin;
+  d->n_slots = (_Atomic uint32_t *)(d->seg + ((size_t)1 << depth));
   kd->memory += directory_bytes(depth);
   return d;
 }
@@ -308,8 +399,10 @@ static int directory_remake(bc_keydir *kd, unsigned depth) {
   d->n_keys = old->n_keys;
   d->key_bytes = old->key_bytes;
   for (i = 0; i < n; i++) {
-    atomic_init(&d->seg[i],
-                atomic_load_explicit(&old->seg[i >> (depth - old->depth)], memory_order_relaxed));
+    size_t from = i >> (depth - old->depth);
+    uintptr_t p = atomic_load_explicit(&old->seg[from], memory_order_acquire);
+    atomic_init(&d->seg[i], p);
+    atomic_init(&d->n_slots[i], slots_of(old, from));
   }
   kd->dir = d;
   directory_unref(kd, old);
@@ -320,8 +413,7 @@ static int directory_remake(bc_keydir *kd, unsigned depth) {
 ** 2^(depth - s->depth) slots of its range.  The directory must be private. */
 static void directory_set(directory *d, size_t at, segment *s) {
   size_t n = (size_t)1 << (d->depth - s->depth), first = at & ~(n - 1), i;
-  for (i = 0; i < n; i++)
-    atomic_store_explicit(&d->seg[first + i], (uintptr_t)s, memory_order_release);
+  for (i = 0; i < n; i++) directory_put(d, first + i, s);
 }
 
 /* ---------------------------------------------------- segments from a file */
@@ -337,8 +429,9 @@ static uint32_t segment_crc(const segment *s) {
 /* Is what the file says at `s` a segment, whole and as it was written? */
 static bool is_sound(const origin *o, const segment *s) {
   size_t left = o->from.size - (size_t)((const uint8_t *)s - o->from.base);
-  return s->saved == 1 && !s->born && s->n_slots && s->n_slots <= left / 4 && s->heap_cap <= left &&
-         segment_bytes(s->n_slots, s->heap_cap) <= left && segment_crc(s) == s->crc;
+  return s->saved == IN_FILE && !s->born && s->n_slots && s->n_slots <= left / 4 &&
+         s->heap_cap <= left && segment_bytes(s->n_slots, s->heap_cap) <= left &&
+         segment_crc(s) == s->crc;
 }
 
 /* The entries of `from` whose hash begins with the `depth` bits of `prefix`, as
@@ -362,10 +455,10 @@ static segment *extract(const bc_keydir *from, uint64_t prefix, unsigned depth) 
       }
     }
     if (s) break;
-    n_slots = slots_for(count);
+    n_slots = slots_for(count, bytes, bytes);
     s = calloc(1, segment_bytes(n_slots, bytes));
     if (!s) return NULL;
-    s->saved = 1;
+    s->saved = STAND_IN;
     s->n_slots = n_slots;
     s->heap_cap = bytes;
     s->depth = depth;
@@ -373,29 +466,123 @@ static segment *extract(const bc_keydir *from, uint64_t prefix, unsigned depth) 
   return s;
 }
 
-/* What stands in for a damaged segment, with the origin's mutex. */
-static segment *replace_damaged(origin *o, const segment *damaged, uint64_t prefix,
-                                unsigned depth) {
-  stand_in *p = o->stand_ins;
+/* Append to what the caller of bc_keydir_settle will be told. */
+static int note_replaced(origin *o, const bc_place *old) {
+  size_t i = o->n_replaced;
+  void *p;
+
+  /* Records of one file come together. */
+  while (i > 0 && o->replaced[i - 1].file_id != old->file_id && o->n_replaced - i < 8) i--;
+  if (i == 0 || o->replaced[i - 1].file_id != old->file_id) {
+    if (o->n_replaced == o->cap_replaced) {
+      p = realloc(o->replaced, (2 * o->cap_replaced + 16) * sizeof *o->replaced);
+      if (!p) return BITCASK_NOMEM;
+      o->replaced = p;
+      o->cap_replaced = 2 * o->cap_replaced + 16;
+    }
+    i = ++o->n_replaced;
+    o->replaced[i - 1] = (bc_keydir_replaced){.file_id = old->file_id};
+  }
+  o->replaced[i - 1].keys++;
+  o->replaced[i - 1].bytes += old->total_sz;
+  return BITCASK_OK;
+}
+
+static int apply_deferred(origin *o, segment *s, const deferred *d) {
+  uint64_t hash = bc_keydir_hash(o->from.seed, d->key, d->key_sz);
+  uint32_t i = find_slot(s, s->n_slots, hash, d->key, d->key_sz);
+  uint8_t bytes[ENTRY_HEADER];
+  bool had = s->slots[i] != 0;
+  bc_place old;
+
+  if (had) {
+    read_place(entry_at(s, s->slots[i]), &old);
+    if (note_replaced(o, &old)) return BITCASK_NOMEM;
+  }
+  if (!d->place.total_sz) {
+    if (had) {
+      remove_entry(o->from.seed, s, i);
+      atomic_fetch_sub(&o->extra_keys, 1);
+      atomic_fetch_sub(&o->extra_key_bytes, d->key_sz);
+    }
+  } else if (had) {
+    write_place(entry_at(s, s->slots[i]), &d->place);
+  } else {
+    write_place(bytes, &d->place);
+    append_entry(s, i, hash, d->key, d->key_sz, bytes);
+    atomic_fetch_add(&o->extra_keys, 1);
+    atomic_fetch_add(&o->extra_key_bytes, d->key_sz);
+  }
+  return BITCASK_OK;
+}
+
+/* A copy of a segment with room for all that is deferred for the `n` parts of the
+** hash space from `first` on, and that applied. */
+static segment *with_deferred(origin *o, const segment *from, size_t first, size_t n) {
+  uint64_t bytes = from->heap_used;
+  uint32_t count = from->count, n_slots;
+  deferred *d, *next;
+  segment *s;
   int rc = BITCASK_OK;
 
-  while (p && p->damaged != damaged) p = p->next;
-  if (p) return p->sound;
-  if (!o->reloaded) rc = o->from.reload(o->from.ctx, &o->reloaded);
-  p = rc ? NULL : malloc(sizeof *p);
-  if (p) *p = (stand_in){damaged, extract(o->reloaded, prefix, depth), o->stand_ins};
-  if (p && p->sound) {
-    o->stand_ins = p;
-    return p->sound;
+  for (size_t i = first; i < first + n; i++) {
+    for (d = o->deferred[i].first; d; d = d->next, count++) bytes += entry_size(d->key_sz);
   }
-  free(p);
-  atomic_store(&o->error, rc ? rc : BITCASK_NOMEM);
+  n_slots = count + count / 7 + 1 > from->n_slots
+                ? slots_for(count, (uint32_t)bytes, (uint32_t)bytes)
+                : from->n_slots;
+  s = bytes <= HEAP_MAX ? calloc(1, segment_bytes(n_slots, (uint32_t)bytes)) : NULL;
+  if (!s) return NULL;
+  s->saved = STAND_IN;
+  s->n_slots = n_slots;
+  s->heap_cap = (uint32_t)bytes;
+  s->depth = from->depth;
+  copy_entries(o->from.seed, from, s);
+  for (size_t i = first; i < first + n; i++) {
+    for (d = o->deferred[i].first; d; d = next) {
+      next = d->next;
+      if (!rc) rc = apply_deferred(o, s, d);
+      free(d);
+    }
+    o->deferred[i] = (queue){NULL, NULL};
+  }
+  if (!rc) return s;
+  free(s);
   return NULL;
 }
 
-/* The place of a segment in the table of those that were saved: the last one
-** that does not begin behind it. */
-static size_t place_of(const bc_keydir_saved *from, uint64_t offset) {
+/* With the origin's mutex: what segment number `k`, which takes `n` parts of the
+** hash space from `first` on, is to be.  NULL: the origin's error says why. */
+static segment *make_segment(origin *o, size_t k, size_t first, size_t n) {
+  segment *s = (segment *)(uintptr_t)(o->from.base + o->from.segment[k].offset), *own = NULL;
+  unsigned depth = o->from.segment[k].depth;
+  int rc = BITCASK_OK;
+
+  if (o->stand_in[k]) return o->stand_in[k];
+  if (!is_sound(o, s)) {
+    if (!o->reloaded) rc = o->from.reload(o->from.ctx, &o->reloaded);
+    s = own = rc ? NULL : extract(o->reloaded, first >> (o->from.depth - depth), depth);
+  }
+  if (s && o->deferred) {
+    bool any = false;
+    for (size_t i = first; i < first + n; i++) any |= o->deferred[i].first != NULL;
+    if (any) {
+      s = with_deferred(o, s, first, n);
+      free(own);
+      own = s;
+    }
+  }
+  if (own) {
+    own->crc = (uint32_t)k;
+    atomic_fetch_add(&o->memory, segment_bytes(own->n_slots, own->heap_cap));
+  }
+  o->stand_in[k] = own;
+  if (!s) atomic_store(&o->error, rc ? rc : BITCASK_NOMEM);
+  return s;
+}
+
+/* The number of a segment in the table of those that were saved. */
+static size_t number_of(const bc_keydir_saved *from, uint64_t offset) {
   size_t lo = 0, hi = from->n_segments, mid;
   while (hi - lo > 1) {
     mid = lo + (hi - lo) / 2;
@@ -410,26 +597,23 @@ static size_t place_of(const bc_keydir_saved *from, uint64_t offset) {
 
 /* The first touch of a segment in the file. */
 static segment *first_touch(directory *d, size_t at, uintptr_t tagged) {
-  segment *s = (segment *)(tagged - UNCHECKED);
   origin *o = d->origin;
-  unsigned depth;
+  size_t k = number_of(&o->from, (uint64_t)(tagged - UNTOUCHED - (uintptr_t)o->from.base));
+  unsigned depth = o->from.segment[k].depth; /* whatever it says of itself */
+  size_t prefix = at >> (d->depth - depth);
+  segment *s;
 
-  if (is_sound(o, s)) {
-    atomic_store_explicit(&d->seg[at], (uintptr_t)s, memory_order_release);
-    return s;
-  }
-  /* Whatever it says of itself, the table of segments says where it belongs. */
-  depth = o->from.segment[place_of(&o->from, (uint64_t)((const uint8_t *)s - o->from.base))].depth;
   pthread_mutex_lock(&o->mutex);
-  s = replace_damaged(o, s, at >> (d->depth - depth), depth);
+  s = make_segment(o, k, prefix << (o->from.depth - depth), (size_t)1 << (o->from.depth - depth));
+  if (s) directory_put(d, at, s);
   pthread_mutex_unlock(&o->mutex);
   return s;
 }
 
-/* NULL: it was damaged and could not be replaced; the table's error says why. */
+/* NULL: it could not be made as it should be; the table's error says why. */
 static inline segment *segment_at(const directory *d, size_t at) {
   uintptr_t p = atomic_load_explicit(&d->seg[at], memory_order_acquire);
-  if (__builtin_expect(!(p & UNCHECKED), 1)) return (segment *)p;
+  if (__builtin_expect(!(p & UNTOUCHED), 1)) return (segment *)p;
   return first_touch((directory *)(uintptr_t)d, at, p);
 }
 
@@ -444,59 +628,101 @@ static bool is_private(const bc_keydir *kd, const segment *s) {
 static int rebuild(bc_keydir *kd, size_t at, uint32_t n_slots, uint32_t heap_cap) {
   segment *old = segment_at(kd->dir, at), *s = segment_new(kd, n_slots, heap_cap, old->depth);
   if (!s) return BITCASK_NOMEM;
-  if (n_slots == old->n_slots && !old->heap_dead) {
-    memcpy(s->slots, old->slots, (size_t)n_slots * 4);
-    memcpy(heap_of(s), heap_of(old), old->heap_used);
-    s->heap_used = old->heap_used;
-    s->count = old->count;
-  } else {
-    copy_entries(kd, old, s, 0, false);
-  }
+  copy_entries(kd->seed, old, s);
   directory_set(kd->dir, at, s);
   retire(kd, old);
   return BITCASK_OK;
 }
 
-static int split(bc_keydir *kd, size_t at) {
-  segment *old = segment_at(kd->dir, at), *half[2];
-  uint32_t n_slots = slots_for(old->count / 2 + old->count / 8), depth = old->depth + 1, cap;
-  size_t n, first;
+/* Hash all entries, in the order of slots, and add up those on either side of the
+** bit that the halves will differ in. */
+static void tell_halves(const bc_keydir *kd, const segment *s, uint64_t *hashes, uint32_t count[2],
+                        uint32_t bytes[2]) {
+  const uint32_t ahead = 8;
+  const uint8_t *e;
+  unsigned side;
+
+  for (uint32_t i = 0; i < s->n_slots; i++) {
+    if (i + ahead < s->n_slots && s->slots[i + ahead]) {
+      __builtin_prefetch(entry_at(s, s->slots[i + ahead]));
+    }
+    if (!s->slots[i]) continue;
+    e = entry_at(s, s->slots[i]);
+    *hashes = bc_keydir_hash(kd->seed, e + ENTRY_HEADER, entry_key_sz(e));
+    side = *hashes++ >> (63 - s->depth) & 1;
+    count[side]++;
+    bytes[side] += entry_size(entry_key_sz(e));
+  }
+}
+
+static void fill_halves(const segment *s, const uint64_t *hashes, segment *half[2]) {
+  const uint8_t *e;
+  segment *to;
+
+  for (uint32_t i = 0; i < s->n_slots; i++) {
+    if (!s->slots[i]) continue;
+    e = entry_at(s, s->slots[i]);
+    to = half[*hashes >> (63 - s->depth) & 1];
+    append_entry(to, free_slot(to, *hashes), *hashes, e + ENTRY_HEADER, entry_key_sz(e), e);
+    hashes++;
+  }
+}
+
+static int split(bc_keydir *kd, uint64_t hash) {
+  size_t at = dir_index(kd->dir, hash), n, first;
+  segment *old = segment_at(kd->dir, at), *half[2] = {NULL, NULL};
+  uint32_t depth = old->depth + 1, count[2] = {0, 0}, bytes[2] = {0, 0}, cap;
+  uint64_t *hashes;
   int rc;
 
   if (old->depth == kd->dir->depth) {
-    rc = directory_remake(kd, kd->dir->depth + 1);
+    rc = directory_remake(kd, depth);
     if (rc) return rc;
-    at *= 2;
   }
-  /* Either half could, at worst, get everything. */
-  cap = old->heap_used - old->heap_dead;
-  if (n_slots < old->count + old->count / 7 + 2) n_slots = old->count + old->count / 7 + 2;
-  half[0] = segment_new(kd, n_slots, cap, depth);
-  half[1] = half[0] ? segment_new(kd, n_slots, cap, depth) : NULL;
-  if (!half[1]) {
-    if (half[0]) segment_free(kd, half[0]);
-    return BITCASK_NOMEM;
-  }
-  copy_entries(kd, old, half[0], depth, false);
-  copy_entries(kd, old, half[1], depth, true);
-  n = (size_t)1 << (kd->dir->depth - old->depth);
-  first = at & ~(n - 1);
-  directory_set(kd->dir, first, half[0]);
-  directory_set(kd->dir, first + n / 2, half[1]);
-  retire(kd, old);
-  /* Give back what the worst case did not need; failing to is no failure. */
+  hashes = malloc(old->count * sizeof *hashes);
+  if (!hashes) return BITCASK_NOMEM;
+  tell_halves(kd, old, hashes, count, bytes);
   for (int i = 0; i < 2; i++) {
-    (void)rebuild(kd, first + (i ? n / 2 : 0), slots_for(half[i]->count + half[i]->count / 8),
-                  half[i]->heap_used + half[i]->heap_used / 8 + HEAP_START);
+    cap = heap_for(bytes[i]);
+    half[i] = segment_new(kd, slots_for(count[i], bytes[i], cap), cap, depth);
   }
-  return BITCASK_OK;
+  rc = half[0] && half[1] ? BITCASK_OK : BITCASK_NOMEM;
+  if (!rc) {
+    fill_halves(old, hashes, half);
+    n = (size_t)1 << (kd->dir->depth - old->depth);
+    first = dir_index(kd->dir, hash) & ~(n - 1);
+    directory_set(kd->dir, first, half[0]);
+    directory_set(kd->dir, first + n / 2, half[1]);
+    retire(kd, old);
+  } else {
+    for (int i = 0; i < 2; i++) {
+      if (half[i]) segment_free(kd, half[i]);
+    }
+  }
+  free(hashes);
+  return rc;
+}
+
+/* Make room for one more entry of `need` bytes in the segment of `hash`. */
+static int grow(bc_keydir *kd, uint64_t hash, uint32_t need) {
+  size_t at = dir_index(kd->dir, hash);
+  const segment *s = segment_at(kd->dir, at);
+  uint32_t n_slots = s->n_slots, cap = s->heap_cap, wanted;
+  uint64_t live = (uint64_t)s->heap_used - s->heap_dead + need;
+
+  /* Bytes to spare where removed entries leave some, lest they be swept up for
+  ** each entry that comes. */
+  if (s->heap_used + need > cap) cap = heap_for(s->heap_dead ? live + live / 8 : live);
+  if (live > cap) return BITCASK_NOMEM;
+  wanted = slots_for(s->count + 1, (uint32_t)live, cap);
+  if (slots_full(s) || wanted > n_slots + n_slots / 4) n_slots = wanted;
+  return rebuild(kd, at, n_slots, cap);
 }
 
 /* Make the segment of `hash` private, with room for one more entry of `need`
 ** bytes (0: none). */
 static int make_room(bc_keydir *kd, uint64_t hash, uint32_t need) {
-  uint32_t live, n_slots;
-  uint64_t cap;
+  uint32_t live;
   segment *s;
   size_t at;
   int rc;
@@ -512,19 +738,12 @@ static int make_room(bc_keydir *kd, uint64_t hash, uint32_t need) {
     live = s->heap_used - s->heap_dead;
     if (need && (uint64_t)live + need > HEAP_SPLIT && s->count >= SPLIT_MIN_ENTRIES &&
         s->depth < MAX_DEPTH) {
-      rc = split(kd, at);
+      rc = split(kd, hash);
       if (rc) return rc;
       continue;
     }
-    if (is_private(kd, s) && (!need || (s->heap_used + need <= s->heap_cap && !slots_full(s)))) {
-      return BITCASK_OK;
-    }
-    n_slots = need && slots_full(s) ? slots_for(s->count + 1) : s->n_slots;
-    cap = s->heap_cap;
-    if (live + need > cap - cap / 16) cap = (uint64_t)live + need + live / 8 + HEAP_START;
-    if (cap > HEAP_MAX) cap = HEAP_MAX;
-    if ((uint64_t)live + need > cap) return BITCASK_NOMEM;
-    return rebuild(kd, at, n_slots, (uint32_t)cap & ~3u);
+    if (need && (s->heap_used + need > s->heap_cap || slots_full(s))) return grow(kd, hash, need);
+    return is_private(kd, s) ? BITCASK_OK : rebuild(kd, at, s->n_slots, s->heap_cap);
   }
 }
 
@@ -532,29 +751,36 @@ static int make_room(bc_keydir *kd, uint64_t hash, uint32_t need) {
 
 bc_keydir *bc_keydir_new(uint64_t seed) {
   bc_keydir *kd = calloc(1, sizeof *kd);
+  segment *s;
   if (!kd) return NULL;
   kd->version = 1;
   kd->seed = seed;
   kd->memory = sizeof *kd;
   kd->dir = directory_new(kd, 0);
-  if (kd->dir) {
-    atomic_init(&kd->dir->seg[0], (uintptr_t)segment_new(kd, SLOTS_START, HEAP_START, 0));
-  }
-  if (!kd->dir || !kd->dir->seg[0]) {
+  s = segment_new(kd, SLOTS_START, HEAP_START, 0);
+  if (!kd->dir || !s) {
+    free(s);
     free(kd->dir);
     free(kd);
     return NULL;
   }
+  directory_set(kd->dir, 0, s);
   return kd;
 }
 
 static void origin_free(origin *o) {
-  stand_in *p, *next;
-  for (p = o->stand_ins; p; p = next) {
-    next = p->next;
-    free(p->sound);
-    free(p);
+  deferred *d, *next;
+
+  for (size_t i = 0; i < o->from.n_segments; i++) free(o->stand_in[i]);
+  for (size_t i = 0; o->deferred && i >> o->from.depth == 0; i++) {
+    for (d = o->deferred[i].first; d; d = next) {
+      next = d->next;
+      free(d);
+    }
   }
+  free(o->stand_in);
+  free(o->deferred);
+  free(o->replaced);
   bc_keydir_free(o->reloaded);
   o->from.release(o->from.ctx);
   pthread_mutex_destroy(&o->mutex);
@@ -569,7 +795,7 @@ void bc_keydir_free(bc_keydir *kd) {
   if (kd->newest) return;
   for (i = 0; i >> kd->dir->depth == 0; i++) {
     p = atomic_load_explicit(&kd->dir->seg[i], memory_order_relaxed);
-    if (p != last && !(p & UNCHECKED)) segment_free(kd, (segment *)p);
+    if (p != last && !(p & UNTOUCHED)) segment_free(kd, (segment *)p);
     last = p;
   }
   directory_unref(kd, kd->dir);
@@ -578,18 +804,29 @@ void bc_keydir_free(bc_keydir *kd) {
 }
 
 uint64_t bc_keydir_seed(const bc_keydir *kd) { return kd->seed; }
-uint64_t bc_keydir_count(const bc_keydir *kd) { return kd->dir->n_keys; }
-uint64_t bc_keydir_key_bytes(const bc_keydir *kd) { return kd->dir->key_bytes; }
-uint64_t bc_keydir_memory(const bc_keydir *kd) { return kd->memory; }
+static uint64_t count_of(const directory *d) {
+  return d->n_keys + (d->origin ? atomic_load(&d->origin->extra_keys) : 0);
+}
+
+static uint64_t key_bytes_of(const directory *d) {
+  return d->key_bytes + (d->origin ? atomic_load(&d->origin->extra_key_bytes) : 0);
+}
+
+uint64_t bc_keydir_count(const bc_keydir *kd) { return count_of(kd->dir); }
+uint64_t bc_keydir_key_bytes(const bc_keydir *kd) { return key_bytes_of(kd->dir); }
+uint64_t bc_keydir_memory(const bc_keydir *kd) {
+  return kd->memory + (kd->origin ? atomic_load(&kd->origin->memory) : 0);
+}
 
 static bool get_in(const directory *d, uint64_t hash, const void *key, size_t key_sz,
                    bc_place *out) {
-  const segment *s = segment_at(d, dir_index(d, hash));
-  uint32_t i;
+  size_t at = dir_index(d, hash);
+  const segment *s = segment_at(d, at);
+  uint32_t n_slots = slots_of(d, at), i;
   if (!s) return false;
-  i = find_slot(s, hash, key, key_sz);
+  i = find_slot(s, n_slots, hash, key, key_sz);
   if (!s->slots[i]) return false;
-  if (out) read_place(entry_at(s, s->slots[i]), out);
+  if (out) read_place(entry_behind(s, n_slots, s->slots[i]), out);
   return true;
 }
 
@@ -614,7 +851,7 @@ int bc_keydir_put(bc_keydir *kd, uint64_t hash, const void *key, size_t key_sz,
   rc = make_room(kd, hash, *had ? 0 : entry_size((uint32_t)key_sz));
   if (rc) return rc;
   s = segment_at(kd->dir, dir_index(kd->dir, hash)); /* private: there */
-  i = find_slot(s, hash, key, key_sz);
+  i = find_slot(s, s->n_slots, hash, key, key_sz);
   if (*had) {
     write_place(entry_at(s, s->slots[i]), place);
     return BITCASK_OK;
@@ -624,25 +861,6 @@ int bc_keydir_put(bc_keydir *kd, uint64_t hash, const void *key, size_t key_sz,
   kd->dir->n_keys++;
   kd->dir->key_bytes += key_sz;
   return BITCASK_OK;
-}
-
-/* Close the hole at slot i by moving later entries of the run back, so that
-** lookups need no marks of removed entries. */
-static void close_hole(bc_keydir *kd, segment *s, uint32_t i) {
-  uint32_t j = i, home;
-  const uint8_t *e;
-
-  for (;;) {
-    if (++j == s->n_slots) j = 0;
-    if (!s->slots[j]) break;
-    e = entry_at(s, s->slots[j]);
-    home = home_slot(bc_keydir_hash(kd->seed, e + ENTRY_HEADER, entry_key_sz(e)), s->n_slots);
-    /* j may move to i only if its home is not in (i, j], cyclically. */
-    if (i <= j ? (home > i && home <= j) : (home > i || home <= j)) continue;
-    s->slots[i] = s->slots[j];
-    i = j;
-  }
-  s->slots[i] = 0;
 }
 
 int bc_keydir_remove(bc_keydir *kd, uint64_t hash, const void *key, size_t key_sz, bc_place *old,
@@ -656,24 +874,24 @@ int bc_keydir_remove(bc_keydir *kd, uint64_t hash, const void *key, size_t key_s
   rc = make_room(kd, hash, 0);
   if (rc) return rc;
   s = segment_at(kd->dir, dir_index(kd->dir, hash)); /* private: there */
-  i = find_slot(s, hash, key, key_sz);
-  close_hole(kd, s, i);
-  s->heap_dead += entry_size((uint32_t)key_sz);
-  s->count--;
+  i = find_slot(s, s->n_slots, hash, key, key_sz);
+  remove_entry(kd->seed, s, i);
   kd->dir->n_keys--;
   kd->dir->key_bytes -= key_sz;
   return BITCASK_OK;
 }
 
 void bc_keydir_prefetch_slot(const bc_keydir_view *view, uint64_t hash) {
-  const segment *s = segment_at(view->dir, dir_index(view->dir, hash));
-  if (s) __builtin_prefetch(&s->slots[home_slot(hash, s->n_slots)]);
+  size_t at = dir_index(view->dir, hash);
+  const segment *s = segment_at(view->dir, at);
+  if (s) __builtin_prefetch(&s->slots[home_slot(hash, slots_of(view->dir, at))]);
 }
 
 void bc_keydir_prefetch_entry(const bc_keydir_view *view, uint64_t hash) {
-  const segment *s = segment_at(view->dir, dir_index(view->dir, hash));
-  uint32_t slot = s ? s->slots[home_slot(hash, s->n_slots)] : 0;
-  if (slot) __builtin_prefetch(entry_at(s, slot));
+  size_t at = dir_index(view->dir, hash);
+  const segment *s = segment_at(view->dir, at);
+  uint32_t n_slots = slots_of(view->dir, at), slot = s ? s->slots[home_slot(hash, n_slots)] : 0;
+  if (slot) __builtin_prefetch(entry_behind(s, n_slots, slot));
 }
 
 bc_keydir_view *bc_keydir_view_open(bc_keydir *kd) {
@@ -709,7 +927,7 @@ void bc_keydir_view_close(bc_keydir *kd, bc_keydir_view *view) {
   if (kd->given_up) bc_keydir_free(kd);
 }
 
-uint64_t bc_keydir_view_count(const bc_keydir_view *view) { return view->dir->n_keys; }
+uint64_t bc_keydir_view_count(const bc_keydir_view *view) { return count_of(view->dir); }
 
 bool bc_keydir_view_next(const bc_keydir_view *view, uint64_t *cursor, const void **key,
                          uint32_t *key_sz, bc_place *place) {
@@ -735,13 +953,61 @@ bool bc_keydir_view_next(const bc_keydir_view *view, uint64_t *cursor, const voi
   return false;
 }
 
+bool bc_keydir_defer(bc_keydir *kd, uint64_t hash, const void *key, size_t key_sz,
+                     const bc_place *place) {
+  uintptr_t p = atomic_load_explicit(&kd->dir->seg[dir_index(kd->dir, hash)], memory_order_relaxed);
+  origin *o = kd->origin;
+  deferred *d;
+  queue *q;
+
+  if (!(p & UNTOUCHED) || kd->newest) return false;
+  if (!o->deferred) o->deferred = calloc((size_t)1 << o->from.depth, sizeof *o->deferred);
+  d = o->deferred ? malloc(sizeof *d + key_sz) : NULL;
+  if (!d) return false;
+  *d = (deferred){.place = *place, .key_sz = (uint32_t)key_sz};
+  if (key_sz) memcpy(d->key, key, key_sz);
+  q = &o->deferred[o->from.depth ? hash >> (64 - o->from.depth) : 0];
+  if (q->last) {
+    q->last->next = d;
+  } else {
+    q->first = d;
+  }
+  q->last = d;
+  atomic_fetch_add(&o->n_deferred, 1);
+  return true;
+}
+
+bool bc_keydir_is_settled(const bc_keydir *kd) {
+  return !kd->origin || !atomic_load(&kd->origin->n_deferred);
+}
+
+int bc_keydir_settle(bc_keydir *kd, bc_keydir_replaced **out, size_t *n) {
+  origin *o = kd->origin;
+  size_t at = 0;
+
+  *out = NULL;
+  *n = 0;
+  if (bc_keydir_is_settled(kd)) return BITCASK_OK;
+  for (; at >> kd->dir->depth == 0; at++) {
+    if (!segment_at(kd->dir, at)) return error_of(kd->dir);
+  }
+  pthread_mutex_lock(&o->mutex); /* who reads a view may just have made the last one */
+  *out = o->replaced;
+  *n = o->n_replaced;
+  o->replaced = NULL;
+  o->n_replaced = o->cap_replaced = 0;
+  atomic_store(&o->n_deferred, 0);
+  pthread_mutex_unlock(&o->mutex);
+  return BITCASK_OK;
+}
+
 int bc_keydir_error(const bc_keydir *kd) { return error_of(kd->dir); }
 int bc_keydir_view_error(const bc_keydir_view *view) { return error_of(view->dir); }
 
 /* ------------------------------------------------------- saving, restoring */
 
 unsigned bc_keydir_view_depth(const bc_keydir_view *view) { return view->dir->depth; }
-uint64_t bc_keydir_view_key_bytes(const bc_keydir_view *view) { return view->dir->key_bytes; }
+uint64_t bc_keydir_view_key_bytes(const bc_keydir_view *view) { return key_bytes_of(view->dir); }
 
 int bc_keydir_view_save(const bc_keydir_view *view, bc_keydir_save_fn fn, void *ctx) {
   const directory *d = view->dir;
@@ -755,7 +1021,7 @@ int bc_keydir_view_save(const bc_keydir_view *view, bc_keydir_save_fn fn, void *
     memcpy(&head, s, sizeof head);
     head.born = 0;
     head.next_garbage = NULL;
-    head.saved = 1;
+    head.saved = IN_FILE;
     head.heap_cap = s->heap_used;
     head.crc = bc_crc32(bc_crc32(0, &head, offsetof(segment, crc)), &head.saved,
                         sizeof head - offsetof(segment, saved));
@@ -783,6 +1049,7 @@ static bool fits(const bc_keydir_saved *from) {
 
 bc_keydir *bc_keydir_restore(const bc_keydir_saved *from) {
   bc_keydir *kd;
+  segment **stand_in;
   size_t at = 0, i, j;
 
   if (!fits(from)) return NULL;
@@ -793,18 +1060,22 @@ bc_keydir *bc_keydir_restore(const bc_keydir_saved *from) {
   kd->memory = sizeof *kd;
   kd->origin = calloc(1, sizeof *kd->origin);
   kd->dir = kd->origin ? directory_new(kd, from->depth) : NULL;
-  if (!kd->dir || pthread_mutex_init(&kd->origin->mutex, NULL)) {
+  stand_in = calloc(from->n_segments, sizeof *stand_in);
+  if (!kd->dir || !stand_in || pthread_mutex_init(&kd->origin->mutex, NULL)) {
+    free(stand_in);
     free(kd->dir);
     free(kd->origin);
     free(kd);
     return NULL;
   }
   kd->origin->from = *from;
+  kd->origin->stand_in = stand_in;
   kd->dir->n_keys = from->n_keys;
   kd->dir->key_bytes = from->key_bytes;
   for (i = 0; i < from->n_segments; i++) {
-    uintptr_t p = (uintptr_t)(from->base + from->segment[i].offset) + UNCHECKED;
+    uintptr_t p = (uintptr_t)(from->base + from->segment[i].offset) + UNTOUCHED;
     for (j = (size_t)1 << (from->depth - from->segment[i].depth); j > 0; j--) {
+      atomic_init(&kd->dir->n_slots[at], 1);
       atomic_init(&kd->dir->seg[at++], p);
     }
   }

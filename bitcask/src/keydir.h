@@ -122,6 +122,29 @@ typedef struct bc_keydir_saved {
   void *ctx;
 } bc_keydir_saved;
 
+/*
+** A change of a restored table, in a part that nobody has touched yet: kept until
+** the first touch.  So what has happened since the table was saved costs an open
+** little, however large the table is.  total_sz 0 removes.  Only while there are no
+** views.  False: touched, or out of memory; make the change at once.
+** Until bc_keydir_settle the counts do not know of it.
+*/
+bool bc_keydir_defer(bc_keydir *kd, uint64_t hash, const void *key, size_t key_sz,
+                     const bc_place *place);
+
+/* Entries of a data file that deferred changes have replaced or removed. */
+typedef struct bc_keydir_replaced {
+  uint32_t file_id;
+  uint64_t keys;
+  uint64_t bytes;
+} bc_keydir_replaced;
+
+/* Make all deferred changes; the counts are right then.  *out is an array of *n,
+** to be freed, in which a file may occur several times.  Needs exclusion as a change does.
+** The keydir's error. */
+int bc_keydir_settle(bc_keydir *kd, bc_keydir_replaced **out, size_t *n);
+bool bc_keydir_is_settled(const bc_keydir *kd);
+
 /* NULL: out of memory, or no table; then `release` is not called.  Cost: O(number
 ** of segments); a segment is read and its CRC checked when it is first touched. */
 bc_keydir *bc_keydir_restore(const bc_keydir_saved *from);

@@ -42,6 +42,11 @@ static int apply(loader *l, const void *key, uint32_t key_sz, const bc_place *pl
   if (place->offset > BC_MAX_OFFSET)
     return BITCASK_OK; /* 256 TiB into a file: not ours, not real */
   if (l->moves) return tombstone ? BITCASK_OK : apply_move(l, key, key_sz, place);
+  if (l->bc->restored) {
+    bc_place later = *place;
+    if (tombstone) later.total_sz = 0;
+    if (bc_store_defer(l->bc, key, key_sz, &later)) return BITCASK_OK;
+  }
   if (tombstone) return bc_store_remove(l->bc, key, key_sz);
   return bc_store_put(l->bc, key, key_sz, place);
 }
@@ -457,7 +462,6 @@ static int pass(bitcask *bc, bc_catch_up_to to, bounds *b, bool *again, bitcask_
     bc->repairs_due = true;
     rc = start_anew(bc, err);
   }
-  if (!*again) bc->restored = false;
   if (!rc && !*again) rc = walk(bc, b, &l, again, err);
   if (!rc && !*again) rc = drop_gone(bc, &l, err);
   if (!rc && !*again) {
@@ -493,6 +497,7 @@ int bc_catch_up(bitcask *bc, bc_catch_up_to to, bitcask_error *err) {
   atomic_store(&bc->merges, b.merges);
   atomic_store(&bc->probed_ms, bc->env->monotonic_ms(bc->env->ctx));
   atomic_store(&bc->stale, false);
+  bc->restored = false;
   return BITCASK_OK;
 }
 

@@ -612,8 +612,9 @@ static int plan(merger *m) {
   bitcask *bc = m->bc;
   int rc;
 
-  pthread_rwlock_rdlock(&bc->lock);
-  rc = choose(bc, m->o, bc_point(bc).active_id, &m->input, &m->n_inputs, m->err);
+  pthread_rwlock_wrlock(&bc->lock);
+  rc = bc_store_settle(bc, m->err);
+  if (!rc) rc = choose(bc, m->o, bc_point(bc).active_id, &m->input, &m->n_inputs, m->err);
   pthread_rwlock_unlock(&bc->lock);
   if (rc || !m->n_inputs) return rc;
   m->cutoff = bc_store_cutoff(bc);

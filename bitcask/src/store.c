@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -88,6 +89,35 @@ int bc_store_put(bitcask *bc, const void *key, size_t key_sz, const bc_place *pl
     df->live_keys++;
     df->live_bytes += place->total_sz;
   }
+  return BITCASK_OK;
+}
+
+bool bc_store_defer(bitcask *bc, const void *key, size_t key_sz, const bc_place *place) {
+  bc_datafile *df;
+
+  if (!bc_keydir_defer(bc->keydir, bc_hash(bc, key, key_sz), key, key_sz, place)) return false;
+  atomic_fetch_add_explicit(&bc->version, 1, memory_order_relaxed);
+  df = place->total_sz ? bc_fileset_find(bc->files, place->file_id) : NULL;
+  if (df) {
+    df->live_keys++;
+    df->live_bytes += place->total_sz;
+  }
+  return true;
+}
+
+int bc_store_settle(bitcask *bc, bitcask_error *err) {
+  bc_keydir_replaced *r;
+  size_t n;
+  int rc = bc_keydir_settle(bc->keydir, &r, &n);
+
+  if (rc) return bc_store_lost_keydir(bc, err);
+  for (size_t i = 0; i < n; i++) {
+    bc_datafile *df = bc_fileset_find(bc->files, r[i].file_id);
+    if (!df) continue;
+    df->live_keys -= r[i].keys;
+    df->live_bytes -= r[i].bytes;
+  }
+  free(r);
   return BITCASK_OK;
 }
 

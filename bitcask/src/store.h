@@ -69,8 +69,8 @@ struct bitcask {
   _Atomic bool has_parked;  /* some pin may be parked */
 
   /* The checkpoint, see checkpoint.h. */
-  bool restored;            /* the keydir comes from one that has not been compared ... */
-  uint64_t restored_merges; /* ... with the directory yet */
+  bool restored;            /* taken up, and not brought up to date yet */
+  uint64_t restored_merges; /* the state page's count in it */
   uint64_t lost;            /* keys in it that point into files that have gone */
   bool checkpoint_unfit;    /* the one in the directory is to be removed */
   uint64_t save_least;      /* records that make one worth its cost */
@@ -103,6 +103,11 @@ static inline uint64_t bc_hash(const bitcask *bc, const void *key, size_t key_sz
 ** key, and keep the files' live counts.  BITCASK_NOMEM: as it was. */
 int bc_store_put(bitcask *bc, const void *key, size_t key_sz, const bc_place *place);
 int bc_store_remove(bitcask *bc, const void *key, size_t key_sz);
+/* While the log's tail is replayed onto a checkpoint: leave it for later, if that
+** can be (bc_keydir_defer).  total_sz 0: a removal. */
+bool bc_store_defer(bitcask *bc, const void *key, size_t key_sz, const bc_place *place);
+/* Do what was left: before anybody looks at counts of keys or live bytes. */
+int bc_store_settle(bitcask *bc, bitcask_error *err);
 /* The same for a copy that a merge has made. */
 int bc_store_move(bitcask *bc, const void *key, size_t key_sz, const bc_place *place);
 

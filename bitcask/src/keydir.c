@@ -605,7 +605,10 @@ static segment *first_touch(directory *d, size_t at, uintptr_t tagged) {
 
   pthread_mutex_lock(&o->mutex);
   s = make_segment(o, k, prefix << (o->from.depth - depth), (size_t)1 << (o->from.depth - depth));
-  if (s) directory_put(d, at, s);
+  /* All of its slots: nothing may be deferred any more to a part of it. */
+  for (size_t n = (size_t)1 << (d->depth - depth), i = prefix * n; s && i < (prefix + 1) * n; i++) {
+    directory_put(d, i, s);
+  }
   pthread_mutex_unlock(&o->mutex);
   return s;
 }

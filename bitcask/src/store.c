@@ -152,6 +152,9 @@ int bc_store_add_file(bitcask *bc, bc_datafile *df, bitcask_error *err) {
 
 int bc_store_drop_file(bitcask *bc, uint32_t id, bitcask_error *err) {
   bc_fileset *fs = bc_fileset_without(bc->files, id);
+  bc_datafile *df = bc_fileset_find(bc->files, id);
+  /* Snapshots still use it, and nobody will settle its counts. */
+  if (df && !bc_keydir_is_settled(bc->keydir)) df->moved_at = UINT64_MAX;
   note_change(bc);
   if (!fs) return bc_err_nomem(err);
   bc_fileset_unref(bc->files);

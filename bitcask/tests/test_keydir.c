@@ -153,9 +153,140 @@ static void memory_is_accounted_for(void) {
   bc_keydir_free(kd);
 }
 
+/* ---------------------------------------------------------- saved and restored */
+
+enum { FILE_SZ = 4 << 20, MAX_SEGMENTS = 4096 };
+
+typedef struct image {
+  uint8_t *base;
+  size_t size;
+  bc_keydir_segment segment[MAX_SEGMENTS];
+  size_t n_segments;
+  contents saved;
+  int n_reloads, n_released;
+} image;
+
+static int save_segment(void *ctx, unsigned depth, const void *head, size_t head_sz,
+                        const void *body, size_t body_sz) {
+  image *im = ctx;
+  im->size = (im->size + 63) / 64 * 64;
+  im->segment[im->n_segments++] = (bc_keydir_segment){.offset = im->size, .depth = depth};
+  memcpy(im->base + im->size, head, head_sz);
+  memcpy(im->base + im->size + head_sz, body, body_sz);
+  im->size += head_sz + body_sz;
+  CHECK(im->size < FILE_SZ && im->n_segments < MAX_SEGMENTS);
+  return 0;
+}
+
+static bool set(bc_keydir *kd, uint64_t *now, unsigned i, uint64_t offset) {
+  char key[MAX_KEY];
+  size_t k = key_of(i, key);
+  uint64_t hash = bc_keydir_hash(bc_keydir_seed(kd), key, k);
+  bc_place p = {.offset = offset, .file_id = 7, .total_sz = offset ? i : 0}, old;
+  bool had, later = bc_keydir_defer(kd, hash, key, k, &p);
+
+  if (!later && offset) CHECK_EQ(bc_keydir_put(kd, hash, key, k, &p, &old, &had), 0);
+  if (!later && !offset) CHECK_EQ(bc_keydir_remove(kd, hash, key, k, &old, &had), 0);
+  now[i] = offset;
+  return later;
+}
+
+static int reload(void *ctx, bc_keydir **out) {
+  image *im = ctx;
+  contents again;
+  *out = bc_keydir_new(4711);
+  for (unsigned i = 1; i < N_KEYS; i++) {
+    if (im->saved[i]) set(*out, again, i, im->saved[i]);
+  }
+  im->n_reloads++;
+  return 0;
+}
+
+static void released(void *ctx) { ((image *)ctx)->n_released++; }
+
+static bc_keydir *save_and_restore(bc_keydir *kd, image *im, unsigned n_flips) {
+  bc_keydir_view *v = bc_keydir_view_open(kd);
+  bc_keydir_saved from = {.base = im->base,
+                          .segment = im->segment,
+                          .seed = 4711,
+                          .n_keys = bc_keydir_view_count(v),
+                          .key_bytes = bc_keydir_view_key_bytes(v),
+                          .depth = bc_keydir_view_depth(v),
+                          .reload = reload,
+                          .release = released,
+                          .ctx = im};
+
+  CHECK_EQ(bc_keydir_view_save(v, save_segment, im), 0);
+  bc_keydir_view_close(kd, v);
+  bc_keydir_free(kd);
+  for (; n_flips > 0; n_flips--) im->base[draw(im->size)] ^= (uint8_t)(1u << draw(8));
+  from.size = im->size;
+  from.n_segments = im->n_segments;
+  return bc_keydir_restore(&from);
+}
+
+/* Changes before and after the first touches; views; damage. */
+static void restored(unsigned n_flips) {
+  static image im;
+  static contents now;
+  static frozen f;
+  bc_keydir_replaced *r;
+  uint64_t n_replaced = 0, n_told = 0;
+  bc_keydir *kd = bc_keydir_new(4711);
+  size_t n;
+
+  memset(now, 0, sizeof now);
+  im = (image){.base = aligned_alloc(64, FILE_SZ)};
+  memset(im.base, 0, FILE_SZ);
+  for (int i = 0; i < 20000; i++) {
+    unsigned key = 1 + (unsigned)draw(N_KEYS - 1);
+    set(kd, now, key, draw(3) ? 1 + draw(BC_MAX_OFFSET) : 0);
+  }
+  memcpy(im.saved, now, sizeof now);
+  kd = save_and_restore(kd, &im, n_flips);
+  CHECK(kd != NULL);
+  for (int i = 0; i < 3000; i++) {
+    unsigned key = 1 + (unsigned)draw(N_KEYS - 1);
+    bool had = now[key] != 0;
+    if (set(kd, now, key, draw(3) ? 1 + draw(BC_MAX_OFFSET) : 0)) n_replaced += had;
+  }
+  f.view = bc_keydir_view_open(kd);
+  memcpy(f.want, now, sizeof now);
+  for (int i = 0; i < 3000; i++) {
+    CHECK(!set(kd, now, 1 + (unsigned)draw(N_KEYS - 1), draw(3) ? 1 + draw(BC_MAX_OFFSET) : 0));
+  }
+  CHECK_EQ(bc_keydir_settle(kd, &r, &n), 0);
+  CHECK(bc_keydir_is_settled(kd));
+  for (size_t i = 0; i < n; i++) n_told += r[i].keys;
+  CHECK_EQ(n_told, n_replaced);
+  free(r);
+  check_view(kd, f.view, f.want);
+  CHECK_EQ(bc_keydir_count(kd), count_of(now));
+  bc_keydir_view_close(kd, f.view);
+  f.view = bc_keydir_view_open(kd);
+  check_view(kd, f.view, now);
+  CHECK_EQ(im.n_released, 0);
+  bc_keydir_free(kd);
+  check_view(kd, f.view, now);
+  bc_keydir_view_close(kd, f.view);
+  CHECK_EQ(im.n_released, 1);
+  CHECK_EQ(im.n_reloads, n_flips ? 1 : 0);
+  free(im.base);
+}
+
+static void restored_sound(void) {
+  for (int i = 0; i < 20 && !test_bad; i++) restored(0);
+}
+
+static void restored_damaged(void) {
+  for (unsigned i = 1; i < 20 && !test_bad; i++) restored(i);
+}
+
 int main(void) {
   RUN(random_changes_and_views);
   RUN(extreme_keys);
   RUN(memory_is_accounted_for);
+  RUN(restored_sound);
+  RUN(restored_damaged);
   return test_done();
 }

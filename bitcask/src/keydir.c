@@ -682,7 +682,7 @@ static int split(bc_keydir *kd, uint64_t hash) {
     rc = directory_remake(kd, depth);
     if (rc) return rc;
   }
-  hashes = malloc(old->count * sizeof *hashes);
+  hashes = malloc((old->count + 1) * sizeof *hashes);
   if (!hashes) return BITCASK_NOMEM;
   tell_halves(kd, old, hashes, count, bytes);
   for (int i = 0; i < 2; i++) {
@@ -723,13 +723,14 @@ static int grow(bc_keydir *kd, uint64_t hash, uint32_t need) {
 }
 
 /* Make the segment of `hash` private, with room for one more entry of `need`
-** bytes (0: none). */
-static int make_room(bc_keydir *kd, uint64_t hash, uint32_t need) {
+** bytes (0: none).  *moved: it is another one now. */
+static int make_room(bc_keydir *kd, uint64_t hash, uint32_t need, bool *moved) {
   uint32_t live;
   segment *s;
   size_t at;
   int rc;
 
+  *moved = false;
   if (kd->dir->refs > 1) {
     rc = directory_remake(kd, kd->dir->depth);
     if (rc) return rc;
@@ -743,10 +744,16 @@ static int make_room(bc_keydir *kd, uint64_t hash, uint32_t need) {
         s->depth < MAX_DEPTH) {
       rc = split(kd, hash);
       if (rc) return rc;
+      *moved = true;
       continue;
     }
-    if (need && (s->heap_used + need > s->heap_cap || slots_full(s))) return grow(kd, hash, need);
-    return is_private(kd, s) ? BITCASK_OK : rebuild(kd, at, s->n_slots, s->heap_cap);
+    if (need && (s->heap_used + need > s->heap_cap || slots_full(s))) {
+      *moved = true;
+      return grow(kd, hash, need);
+    }
+    if (is_private(kd, s)) return BITCASK_OK;
+    *moved = true;
+    return rebuild(kd, at, s->n_slots, s->heap_cap);
   }
 }
 
@@ -846,15 +853,21 @@ bool bc_keydir_view_get(const bc_keydir_view *view, uint64_t hash, const void *k
 int bc_keydir_put(bc_keydir *kd, uint64_t hash, const void *key, size_t key_sz,
                   const bc_place *place, bc_place *old, bool *had) {
   uint8_t bytes[ENTRY_HEADER];
-  segment *s;
+  segment *s = segment_at(kd->dir, dir_index(kd->dir, hash));
   uint32_t i;
+  bool moved;
   int rc;
 
-  *had = get_in(kd->dir, hash, key, key_sz, old);
-  rc = make_room(kd, hash, *had ? 0 : entry_size((uint32_t)key_sz));
-  if (rc) return rc;
-  s = segment_at(kd->dir, dir_index(kd->dir, hash)); /* private: there */
+  if (!s) return error_of(kd->dir);
   i = find_slot(s, s->n_slots, hash, key, key_sz);
+  *had = s->slots[i] != 0;
+  if (*had) read_place(entry_at(s, s->slots[i]), old);
+  rc = make_room(kd, hash, *had ? 0 : entry_size((uint32_t)key_sz), &moved);
+  if (rc) return rc;
+  if (moved) {
+    s = segment_at(kd->dir, dir_index(kd->dir, hash));
+    i = find_slot(s, s->n_slots, hash, key, key_sz);
+  }
   if (*had) {
     write_place(entry_at(s, s->slots[i]), place);
     return BITCASK_OK;
@@ -868,34 +881,128 @@ int bc_keydir_put(bc_keydir *kd, uint64_t hash, const void *key, size_t key_sz,
 
 int bc_keydir_remove(bc_keydir *kd, uint64_t hash, const void *key, size_t key_sz, bc_place *old,
                      bool *had) {
-  segment *s;
+  segment *s = segment_at(kd->dir, dir_index(kd->dir, hash));
   uint32_t i;
+  bool moved;
   int rc;
 
-  *had = get_in(kd->dir, hash, key, key_sz, old);
-  if (!*had) return error_of(kd->dir);
-  rc = make_room(kd, hash, 0);
-  if (rc) return rc;
-  s = segment_at(kd->dir, dir_index(kd->dir, hash)); /* private: there */
+  *had = false;
+  if (!s) return error_of(kd->dir);
   i = find_slot(s, s->n_slots, hash, key, key_sz);
+  if (!s->slots[i]) return BITCASK_OK;
+  *had = true;
+  read_place(entry_at(s, s->slots[i]), old);
+  rc = make_room(kd, hash, 0, &moved);
+  if (rc) return rc;
+  if (moved) {
+    s = segment_at(kd->dir, dir_index(kd->dir, hash));
+    i = find_slot(s, s->n_slots, hash, key, key_sz);
+  }
   remove_entry(kd->seed, s, i);
   kd->dir->n_keys--;
   kd->dir->key_bytes -= key_sz;
   return BITCASK_OK;
 }
 
+/* NULL: not touched yet.  Fetching it ahead must not be its first touch. */
+static const segment *touched(const directory *d, size_t at) {
+  uintptr_t p = atomic_load_explicit(&d->seg[at], memory_order_acquire);
+  return p & UNTOUCHED ? NULL : (const segment *)p;
+}
+
 void bc_keydir_prefetch_slot(const bc_keydir_view *view, uint64_t hash) {
   size_t at = dir_index(view->dir, hash);
-  const segment *s = segment_at(view->dir, at);
+  const segment *s = touched(view->dir, at);
   if (s) __builtin_prefetch(&s->slots[home_slot(hash, slots_of(view->dir, at))]);
 }
 
 void bc_keydir_prefetch_entry(const bc_keydir_view *view, uint64_t hash) {
   size_t at = dir_index(view->dir, hash);
-  const segment *s = segment_at(view->dir, at);
+  const segment *s = touched(view->dir, at);
   uint32_t n_slots = slots_of(view->dir, at), slot = s ? s->slots[home_slot(hash, n_slots)] : 0;
   if (slot) __builtin_prefetch(entry_behind(s, n_slots, slot));
 }
+
+void bc_keydir_prefetch_put_slot(const bc_keydir *kd, uint64_t hash) {
+  size_t at = dir_index(kd->dir, hash);
+  const segment *s = touched(kd->dir, at);
+  if (!s) return;
+  __builtin_prefetch(s, 1);
+  __builtin_prefetch(&s->slots[home_slot(hash, slots_of(kd->dir, at))], 1);
+}
+
+void bc_keydir_prefetch_put_entry(const bc_keydir *kd, uint64_t hash) {
+  const segment *s = touched(kd->dir, dir_index(kd->dir, hash));
+  uint32_t i, fp = fingerprint(hash);
+
+  if (!s) return;
+  i = home_slot(hash, s->n_slots);
+  while (s->slots[i] && (s->slots[i] & ~0xfffffu) != fp) {
+    if (++i == s->n_slots) i = 0;
+  }
+  __builtin_prefetch(s->slots[i] ? entry_at(s, s->slots[i]) : heap_of(s) + s->heap_used, 1);
+}
+
+/* ------------------------------------------------------------------- joining */
+
+static size_t directory_size(const bc_keydir *kd) { return (size_t)1 << kd->dir->depth; }
+
+/* Split until the keys whose hash begins with the `bits` bits of `prefix` are in
+** segments of their own. */
+static int set_apart(bc_keydir *kd, uint64_t prefix, unsigned bits) {
+  uint64_t hash = bits ? prefix << (64 - bits) : 0;
+  int rc = BITCASK_OK;
+  while (!rc && segment_at(kd->dir, dir_index(kd->dir, hash))->depth < bits) rc = split(kd, hash);
+  return rc;
+}
+
+/* Move the segments of the directory's `nth` part, of 2^bits, to `d`, free the
+** others, and the table with them. */
+static void hand_over(bc_keydir *kd, uint64_t nth, unsigned bits, bc_keydir *to, directory *d) {
+  size_t n = directory_size(kd), part = n >> bits, step;
+  unsigned deeper = d->depth - kd->dir->depth;
+  segment *s;
+
+  for (size_t i = 0; i < n; i += step) {
+    s = segment_at(kd->dir, i);
+    step = (size_t)1 << (kd->dir->depth - s->depth);
+    if (i / part == nth) {
+      directory_set(d, i << deeper, s);
+      to->memory += segment_bytes(s->n_slots, s->heap_cap);
+      kd->memory -= segment_bytes(s->n_slots, s->heap_cap);
+    } else {
+      segment_free(kd, s);
+    }
+  }
+  d->n_keys += kd->dir->n_keys;
+  d->key_bytes += kd->dir->key_bytes;
+  directory_unref(kd, kd->dir);
+}
+
+int bc_keydir_join(bc_keydir *const part[], unsigned log2_n) {
+  size_t n = (size_t)1 << log2_n;
+  bc_keydir *whole = part[0];
+  unsigned depth = log2_n;
+  directory *d;
+
+  for (size_t i = 0; i < n; i++) {
+    int rc = set_apart(part[i], i, log2_n);
+    if (rc) return rc;
+    if (part[i]->dir->depth > depth) depth = part[i]->dir->depth;
+  }
+  d = directory_new(whole, depth);
+  if (!d) return BITCASK_NOMEM;
+  for (size_t i = 0; i < n; i++) {
+    /* Lest a segment seem younger than the first view to come. */
+    if (part[i]->version > whole->version) whole->version = part[i]->version;
+    hand_over(part[i], i, log2_n, whole, d);
+    if (i) free(part[i]);
+  }
+  whole->dir = d;
+  return BITCASK_OK;
+}
+
+/* --------------------------------------------------------------------- views */
 
 bc_keydir_view *bc_keydir_view_open(bc_keydir *kd) {
   bc_keydir_view *v = calloc(1, sizeof *v);

@@ -62,6 +62,19 @@ int bc_keydir_remove(bc_keydir *kd, uint64_t hash, const void *key, size_t key_s
 void bc_keydir_prefetch_slot(const bc_keydir_view *view, uint64_t hash);
 void bc_keydir_prefetch_entry(const bc_keydir_view *view, uint64_t hash);
 
+/* The same for what a change at this hash will touch. */
+void bc_keydir_prefetch_put_slot(const bc_keydir *kd, uint64_t hash);
+void bc_keydir_prefetch_put_entry(const bc_keydir *kd, uint64_t hash);
+
+/*
+** Make one table of 2^log2_n tables, which may have been filled by as many threads:
+** part[i] holds only keys whose hash begins with the log2_n bits of i.  All have
+** the same seed and no views.  part[0] becomes the whole, the others are freed.
+** BITCASK_NOMEM: all are as they were, and the caller's.
+** Cost: one directory, whatever the number of keys.
+*/
+int bc_keydir_join(bc_keydir *const part[], unsigned log2_n);
+
 uint64_t bc_keydir_count(const bc_keydir *kd);
 uint64_t bc_keydir_key_bytes(const bc_keydir *kd);
 uint64_t bc_keydir_memory(const bc_keydir *kd); /* bytes, copies for views included */

@@ -1,9 +1,10 @@
 /*
 ** test_keydir.c - the hash table alone, against an array that cannot be wrong:
-** inserts, replacements, removals, views taken and closed in any order.
+** inserts, replacements, removals, views taken and closed in any order, parts joined.
 */
 #include "bitcask.h"
 #include "keydir.h"
+#include "oom.h"
 #include "test.h"
 
 enum { N_KEYS = 6000, N_VIEWS = 6, MAX_KEY = 40 };
@@ -63,14 +64,20 @@ static void check_view(bc_keydir *kd, bc_keydir_view *v, const uint64_t *want) {
   }
 }
 
-static void change(bc_keydir *kd, uint64_t *now) {
+/* In the one of 2^log2_n tables that the key's hash begins with. */
+static void change_part(bc_keydir *const part[], unsigned log2_n, uint64_t *now) {
   unsigned i = (unsigned)draw(N_KEYS);
   char key[MAX_KEY];
   size_t k = key_of(i, key);
-  uint64_t hash = bc_keydir_hash(bc_keydir_seed(kd), key, k);
+  uint64_t hash = bc_keydir_hash(bc_keydir_seed(part[0]), key, k);
+  bc_keydir *kd = part[log2_n ? hash >> (64 - log2_n) : 0];
   bc_place p = {.offset = 1 + draw(BC_MAX_OFFSET), .file_id = 7, .total_sz = i}, old;
   bool had;
 
+  if (draw(2)) {
+    bc_keydir_prefetch_put_slot(kd, hash);
+    bc_keydir_prefetch_put_entry(kd, hash);
+  }
   if (draw(3)) {
     CHECK_EQ(bc_keydir_put(kd, hash, key, k, &p, &old, &had), 0);
   } else {
@@ -80,6 +87,8 @@ static void change(bc_keydir *kd, uint64_t *now) {
   CHECK(had == (now[i] != 0) && (!had || old.offset == now[i]));
   now[i] = p.offset;
 }
+
+static void change(bc_keydir *kd, uint64_t *now) { change_part(&kd, 0, now); }
 
 static void random_changes_and_views(void) {
   static contents now;
@@ -107,6 +116,77 @@ static void random_changes_and_views(void) {
     check_view(kd, f[i].view, f[i].want);
     bc_keydir_view_close(kd, f[i].view);
     f[i].view = NULL;
+  }
+}
+
+/* Parts that are filled apart, with views meanwhile, become one table that goes on
+** as if it had always been one. */
+static void check_join(unsigned log2_n, unsigned n_changes) {
+  static contents now, then;
+  bc_keydir *part[8], *kd;
+  bc_keydir_view *v;
+  uint64_t memory = 0;
+
+  memset(now, 0, sizeof now);
+  for (unsigned i = 0; i < 1u << log2_n; i++) part[i] = bc_keydir_new(4711);
+  for (unsigned n = 0; n < n_changes; n++) {
+    bc_keydir *one = part[draw(1u << log2_n)];
+    v = n % 1000 ? NULL : bc_keydir_view_open(one);
+    for (unsigned k = 0; k < 3; k++) change_part(part, log2_n, now);
+    if (v) bc_keydir_view_close(one, v);
+  }
+  for (unsigned i = 0; i < 1u << log2_n; i++) memory += bc_keydir_memory(part[i]);
+  CHECK_EQ(bc_keydir_join(part, log2_n), 0);
+  kd = part[0];
+  CHECK_EQ(bc_keydir_count(kd), count_of(now));
+  CHECK(bc_keydir_memory(kd) < memory + (1u << 16));
+  v = bc_keydir_view_open(kd);
+  check_view(kd, v, now);
+  memcpy(then, now, sizeof now);
+  for (unsigned n = 0; n < 20000; n++) change(kd, now);
+  check_view(kd, v, then);
+  bc_keydir_view_close(kd, v);
+  v = bc_keydir_view_open(kd);
+  check_view(kd, v, now);
+  bc_keydir_view_close(kd, v);
+  bc_keydir_free(kd);
+}
+
+static void parts_become_one(void) {
+  static const unsigned sizes[] = {0, 1, 10, 300, 20000};
+  for (unsigned log2_n = 0; log2_n <= 3; log2_n++) {
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) check_join(log2_n, sizes[i]);
+  }
+}
+
+/* Out of memory at any allocation: the parts are still whole, and the caller's. */
+static void join_without_memory(void) {
+  for (uint64_t nth = 1;; nth++) {
+    static contents now;
+    bc_keydir *part[4];
+    uint64_t keys = 0;
+    int rc;
+
+    memset(now, 0, sizeof now);
+    for (unsigned i = 0; i < 4; i++) part[i] = bc_keydir_new(4711);
+    for (unsigned n = 0; n < 300; n++) change_part(part, 2, now);
+    oom_arm(nth);
+    oom_enter();
+    rc = bc_keydir_join(part, 2);
+    oom_leave();
+    oom_arm(0);
+    if (!rc) {
+      CHECK_EQ(bc_keydir_count(part[0]), count_of(now));
+      CHECK(nth > 1);
+      bc_keydir_free(part[0]);
+      return;
+    }
+    CHECK_EQ(rc, BITCASK_NOMEM);
+    for (unsigned i = 0; i < 4; i++) {
+      keys += bc_keydir_count(part[i]);
+      bc_keydir_free(part[i]);
+    }
+    CHECK_EQ(keys, count_of(now));
   }
 }
 
@@ -286,6 +366,8 @@ int main(void) {
   RUN(random_changes_and_views);
   RUN(extreme_keys);
   RUN(memory_is_accounted_for);
+  RUN(parts_become_one);
+  RUN(join_without_memory);
   RUN(restored_sound);
   RUN(restored_damaged);
   return test_done();

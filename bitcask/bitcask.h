@@ -513,6 +513,29 @@ typedef struct bitcask_problem {
 int bitcask_verify(bitcask *bc, int (*report)(void *ctx, const bitcask_problem *p),
                    int (*progress)(void *ctx), void *ctx, uint64_t *n_problems, bitcask_error *err);
 
+/*
+** A consistent copy of the directory in `dir`, of what is committed at one
+** moment, while anybody reads, writes or merges.  `dir` must not exist, or be
+** empty: then it is replaced; its parent must exist.  The copy is made in
+** <dir>.partial and renamed when all of it is on stable storage.  After a failure
+** nothing of it is left; after a crash <dir>.partial may be, to be removed by hand.
+** Sealed files are not copied but get a second name (a hard link) where the file
+** system can do that and nobody but this library writes to the directory:
+** DESIGN.md section 9 says when a link could be hurt.
+** *n_files (may be NULL): data files in the copy.  `progress` (may be NULL) is
+** called for each file and MiB; non-zero stops with BITCASK_INTERRUPT.
+**
+** BITCASK_INVALID   `dir` is not empty, is the directory itself, or <dir>.partial is
+**                   there: another backup is running, or one was killed
+** BITCASK_CANTOPEN  `dir` is not a directory, or its parent is missing
+** BITCASK_FULL, BITCASK_READONLY, BITCASK_IOERR, BITCASK_CORRUPT (a data file has
+** been cut from outside), BITCASK_NOMEM
+** Cost: reads and writes the active file and what cannot be linked; one fdatasync
+** for each file.
+*/
+int bitcask_backup(bitcask *bc, const char *dir, int (*progress)(void *ctx), void *ctx,
+                   uint64_t *n_files, bitcask_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -51,9 +51,13 @@ struct bc_env {
   int (*size)(void *ctx, int fd, uint64_t *size);
 
   int (*stat)(void *ctx, const char *path, bc_stat *out);
+  /* A directory may take the place of an empty one. */
   int (*rename)(void *ctx, const char *from, const char *to);
+  /* One more name for a file, on the same file system. */
+  int (*link)(void *ctx, const char *from, const char *to);
   int (*unlink)(void *ctx, const char *path);
   int (*mkdir)(void *ctx, const char *path);
+  int (*rmdir)(void *ctx, const char *path);
   int (*sync_dir)(void *ctx, const char *path);
   /* Calls fn for every name but "." and ".."; stops at fn's first non-zero
   ** result and returns it. */

@@ -115,6 +115,11 @@ static int posix_rename(void *ctx, const char *from, const char *to) {
   return rename(from, to) ? errno : 0;
 }
 
+static int posix_link(void *ctx, const char *from, const char *to) {
+  (void)ctx;
+  return link(from, to) ? errno : 0;
+}
+
 static int posix_unlink(void *ctx, const char *path) {
   (void)ctx;
   return unlink(path) ? errno : 0;
@@ -123,6 +128,11 @@ static int posix_unlink(void *ctx, const char *path) {
 static int posix_mkdir(void *ctx, const char *path) {
   (void)ctx;
   return mkdir(path, 0777) ? errno : 0;
+}
+
+static int posix_rmdir(void *ctx, const char *path) {
+  (void)ctx;
+  return rmdir(path) ? errno : 0;
 }
 
 static int posix_sync_dir(void *ctx, const char *path) {
@@ -312,8 +322,10 @@ const bc_env bc_env_posix = {
     .size = posix_size,
     .stat = posix_stat,
     .rename = posix_rename,
+    .link = posix_link,
     .unlink = posix_unlink,
     .mkdir = posix_mkdir,
+    .rmdir = posix_rmdir,
     .sync_dir = posix_sync_dir,
     .list = posix_list,
     .realpath = posix_realpath,

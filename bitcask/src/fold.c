@@ -126,6 +126,11 @@ static uint64_t count_base(bitcask_snapshot *snap) {
   return bc_keydir_view_count(snap->pin.view);
 }
 
+uint64_t bc_snapshot_limit(const bitcask_snapshot *s, const bc_datafile *df) {
+  uint64_t size = atomic_load_explicit(&df->size, memory_order_acquire);
+  return df->id == s->end.file_id && s->end.offset < size ? s->end.offset : size;
+}
+
 uint64_t bitcask_snapshot_count(bitcask_snapshot *snap) {
   uint64_t n = count_base(snap), cursor = 0;
   const void *key;
@@ -353,12 +358,6 @@ static int next_own(bitcask_iter *it, bitcask_entry *out, bitcask_error *err) {
   return BITCASK_NOTFOUND;
 }
 
-/* Bytes of a file that belong to the snapshot. */
-static uint64_t limit_in(const bitcask_snapshot *s, const bc_datafile *df) {
-  uint64_t size = atomic_load_explicit(&df->size, memory_order_acquire);
-  return df->id == s->end.file_id && s->end.offset < size ? s->end.offset : size;
-}
-
 static int by_offset(const void *a, const void *b) {
   uint64_t x = ((const bc_live *)a)->place.offset, y = ((const bc_live *)b)->place.offset;
   return x < y ? -1 : x > y;
@@ -515,7 +514,7 @@ static bool is_all_live(const bitcask_snapshot *s, const bc_datafile *df) {
 }
 
 static void enter_file(bitcask_iter *it, bc_datafile *df) {
-  bc_reader_init(&it->reader, df, limit_in(it->snap, df));
+  bc_reader_init(&it->reader, df, bc_snapshot_limit(it->snap, df));
   it->at = it->ahead_at = 0;
   it->n_ahead = 0;
   it->all_live = is_all_live(it->snap, df);

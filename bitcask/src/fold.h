@@ -18,4 +18,8 @@ struct bitcask_snapshot {
   uint32_t cutoff;  /* for expiry */
 };
 
+/* Bytes of a file that belong to the snapshot; of the output of a merge also what
+** was copied since. */
+uint64_t bc_snapshot_limit(const bitcask_snapshot *s, const bc_datafile *df);
+
 #endif

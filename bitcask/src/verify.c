@@ -55,8 +55,7 @@ static int verify_file(verifier *v, bc_datafile *df) {
   int rc;
 
   v->file_id = df->id;
-  scan.limit =
-      df->id == v->snap->end.file_id && v->snap->end.offset < size ? v->snap->end.offset : size;
+  scan.limit = bc_snapshot_limit(v->snap, df);
   rc = bc_datafile_scan(df, &scan, v->err);
   if (!rc && scan.end < scan.limit) rc = tell(v, scan.end, "the file ends in a damaged record");
   if (rc || !bc_hint_exists(bc->env, bc->dir, df->id)) return rc;

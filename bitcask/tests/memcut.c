@@ -175,7 +175,7 @@ static void build_file(const memenv *m, memenv *after, mem_node *node, const mem
 
 static bool is_name_op(const mem_op *op) {
   return op->kind == MEM_CREATE || op->kind == MEM_MKDIR || op->kind == MEM_RENAME ||
-         op->kind == MEM_UNLINK;
+         op->kind == MEM_LINK || op->kind == MEM_UNLINK;
 }
 
 static bool in_dir(const char *path, const char *dir) {
@@ -215,15 +215,25 @@ static bool name_op_survives(const memenv *m, const mem_cut *cut, size_t i) {
   }
 }
 
-static mem_node *node_for(memenv *after, mem_name *all, size_t n, const mem_op *op) {
+/* A directory can get its second name and not its first. */
+static bool is_dir_made(const memenv *m, uint64_t inode) {
+  for (size_t i = 0; i < m->n_log; i++) {
+    if (m->log[i].kind == MEM_MKDIR && m->log[i].inode == inode) return true;
+  }
+  return false;
+}
+
+static mem_node *node_for(const memenv *m, memenv *after, mem_name *all, size_t n,
+                          const mem_op *op) {
   for (size_t i = 0; i < n; i++) {
     if (all[i].node->inode == op->inode) return all[i].node;
   }
-  return mem_node_new(after->last_inode = op->inode, op->kind == MEM_MKDIR);
+  return mem_node_new(after->last_inode = op->inode, is_dir_made(m, op->inode));
 }
 
-static void apply_name_op(memenv *after, mem_name **all, size_t *n_all, const mem_op *op) {
-  mem_node *node = node_for(after, *all, *n_all, op);
+static void apply_name_op(const memenv *m, memenv *after, mem_name **all, size_t *n_all,
+                          const mem_op *op) {
+  mem_node *node = node_for(m, after, *all, *n_all, op);
   const char *path = op->kind == MEM_RENAME ? op->to : op->path;
 
   /* `all` keeps a node that has lost its name: a later operation may give it another. */
@@ -234,7 +244,11 @@ static void apply_name_op(memenv *after, mem_name **all, size_t *n_all, const me
   if (op->kind == MEM_UNLINK || op->kind == MEM_RENAME) {
     mem_name *old = mem_name_find(after->names, after->n_names, op->path);
     /* Where a name was lost, another file may be behind it. */
-    if (old && old->node == node) mem_name_remove(after->names, &after->n_names, op->path);
+    if (old && old->node != node) return;
+    mem_name_remove(after->names, &after->n_names, op->path);
+    if (op->kind == MEM_RENAME && node->is_dir) {
+      mem_name_move_children(after->names, after->n_names, op->path, op->to);
+    }
   }
 }
 
@@ -267,7 +281,7 @@ static void build_names(const memenv *m, memenv *after, const mem_cut *cut) {
   }
   for (size_t i = 0; i < cut->n_ops; i++) {
     const mem_op *op = &m->log[i];
-    if (is_name_op(op) && name_op_survives(m, cut, i)) apply_name_op(after, &all, &n_all, op);
+    if (is_name_op(op) && name_op_survives(m, cut, i)) apply_name_op(m, after, &all, &n_all, op);
   }
   drop_orphans(after);
   for (size_t i = 0; i < n_all; i++) mem_node_unref(all[i].node);

@@ -147,6 +147,18 @@ void mem_name_remove(mem_name *names, size_t *n, const char *path) {
   (*n)--;
 }
 
+void mem_name_move_children(mem_name *names, size_t n, const char *from, const char *to) {
+  size_t len = strlen(from);
+
+  for (size_t i = 0; i < n; i++) {
+    char *old = names[i].path;
+    if (strncmp(old, from, len) || old[len] != '/') continue;
+    names[i].path = mem_alloc(strlen(to) + strlen(old + len) + 1);
+    strcat(strcpy(names[i].path, to), old + len);
+    free(old);
+  }
+}
+
 size_t mem_dir_len(const char *path) {
   const char *slash = strrchr(path, '/');
   return slash == path ? 1 : (size_t)(slash - path);
@@ -448,18 +460,31 @@ static int do_stat(void *ctx, const char *path, bc_stat *out) {
   return leave(m, was, rc);
 }
 
+static bool has_children(memenv *m, const char *dir) {
+  size_t len = strlen(dir);
+
+  for (size_t i = 0; i < m->n_names; i++) {
+    if (!strncmp(m->names[i].path, dir, len) && m->names[i].path[len] == '/') return true;
+  }
+  return false;
+}
+
 static int rename_node(memenv *m, const char *from, const char *to) {
-  mem_node *node = find_node(m, from);
+  mem_node *node = find_node(m, from), *there;
   int rc = failing(m, MEM_CALL_RENAME);
 
   if (rc) return rc;
   if (!node) return ENOENT;
   if (!strcmp(from, to)) return 0;
-  if (node->is_dir || (find_node(m, to) && find_node(m, to)->is_dir)) return EISDIR;
+  if ((there = find_node(m, to)) && there->is_dir != node->is_dir) {
+    return there->is_dir ? EISDIR : ENOTDIR;
+  }
+  if (there && there->is_dir && has_children(m, to)) return ENOTEMPTY;
   if ((rc = check_parent(m, to))) return rc;
   if (m->logging) log_op(m, MEM_RENAME, from, node)->to = mem_strdup(to);
   mem_name_set(&m->names, &m->n_names, to, node);
   mem_name_remove(m->names, &m->n_names, from);
+  if (node->is_dir) mem_name_move_children(m->names, m->n_names, from, to);
   return 0;
 }
 
@@ -469,6 +494,32 @@ static int do_rename(void *ctx, const char *from, const char *to) {
   char *f = normal(from);
   char *t = normal(to);
   int rc = rename_node(m, f, t);
+
+  free(f);
+  free(t);
+  return leave(m, was, rc);
+}
+
+static int link_node(memenv *m, const char *from, const char *to) {
+  mem_node *node = find_node(m, from);
+  int rc = failing(m, MEM_CALL_LINK);
+
+  if (rc) return rc;
+  if (!node) return ENOENT;
+  if (node->is_dir) return EPERM;
+  if (find_node(m, to)) return EEXIST;
+  if ((rc = check_parent(m, to))) return rc;
+  log_op(m, MEM_LINK, to, node);
+  mem_name_set(&m->names, &m->n_names, to, node);
+  return 0;
+}
+
+static int do_link(void *ctx, const char *from, const char *to) {
+  memenv *m = ctx;
+  bool was = enter(m);
+  char *f = normal(from);
+  char *t = normal(to);
+  int rc = link_node(m, f, t);
 
   free(f);
   free(t);
@@ -504,6 +555,24 @@ static int do_mkdir(void *ctx, const char *path) {
     mem_node *node = mem_node_new(++m->last_inode, true);
     log_op(m, MEM_MKDIR, p, node);
     mem_name_set(&m->names, &m->n_names, p, node);
+  }
+  free(p);
+  return leave(m, was, rc);
+}
+
+static int do_rmdir(void *ctx, const char *path) {
+  memenv *m = ctx;
+  bool was = enter(m);
+  char *p = normal(path);
+  mem_node *node = find_node(m, p);
+  int rc = failing(m, MEM_CALL_UNLINK);
+
+  if (!rc && !node) rc = ENOENT;
+  if (!rc && !node->is_dir) rc = ENOTDIR;
+  if (!rc && has_children(m, p)) rc = ENOTEMPTY;
+  if (!rc) {
+    log_op(m, MEM_UNLINK, p, node);
+    mem_name_remove(m->names, &m->n_names, p);
   }
   free(p);
   return leave(m, was, rc);
@@ -735,8 +804,10 @@ static const bc_env functions = {
     .size = do_size,
     .stat = do_stat,
     .rename = do_rename,
+    .link = do_link,
     .unlink = do_unlink,
     .mkdir = do_mkdir,
+    .rmdir = do_rmdir,
     .sync_dir = do_sync_dir,
     .list = do_list,
     .realpath = do_realpath,
@@ -830,7 +901,7 @@ void memenv_print(memenv *m, const char *title) {
 }
 
 static const char *const op_names[] = {"create",    "mkdir",    "write",  "store",  "truncate",
-                                       "fdatasync", "sync_dir", "rename", "unlink", "mark"};
+                                       "fdatasync", "sync_dir", "rename", "link", "unlink", "mark"};
 
 void memenv_print_log(const memenv *m) {
   for (size_t i = 0; i < m->n_log; i++) {

@@ -51,8 +51,9 @@ typedef enum mem_op_kind {
   MEM_TRUNCATE,  /* inode, offset is the size */
   MEM_FDATASYNC, /* inode, failed, reverted */
   MEM_SYNC_DIR,  /* path */
-  MEM_RENAME,    /* path, to, inode */
-  MEM_UNLINK,    /* path, inode */
+  MEM_RENAME,    /* path, to, inode; a directory takes along what is in it */
+  MEM_LINK,      /* path, inode: a file gets this name as well */
+  MEM_UNLINK,    /* path, inode; also of an empty directory */
   MEM_MARK       /* offset is the number that memenv_mark was given */
 } mem_op_kind;
 
@@ -124,7 +125,8 @@ enum {
   MEM_CALL_LOCK = 1 << 16,
   MEM_CALL_RANDOM = 1 << 17,
   MEM_CALL_BOOT_ID = 1 << 18,
-  MEM_CALL_ALL = (1 << 19) - 1
+  MEM_CALL_LINK = 1 << 19,
+  MEM_CALL_ALL = (1 << 20) - 1
 };
 
 typedef struct mem_fault {

@@ -90,6 +90,8 @@ void mem_node_read(const mem_node *n, uint64_t offset, void *out, size_t size);
 mem_name *mem_name_find(mem_name *names, size_t n, const char *path);
 void mem_name_set(mem_name **names, size_t *n, const char *path, mem_node *node);
 void mem_name_remove(mem_name *names, size_t *n, const char *path);
+/* A directory's new name is that of all that is in it. */
+void mem_name_move_children(mem_name *names, size_t n, const char *from, const char *to);
 size_t mem_dir_len(const char *path); /* of the directory part */
 
 #endif

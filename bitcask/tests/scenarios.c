@@ -453,6 +453,28 @@ static void start_batches(world *w) {
   }
 }
 
+/* --------------------------------------------------------------------- backups */
+
+/* What happens to the source afterwards does not reach the copy. */
+static void run_backup(world *w) {
+  world_backup(w);
+  world_put(w, "key1", "after the backup");
+  world_delete(w, "key2");
+  world_merge(w, BITCASK_MERGE_ALL, NULL, 0);
+  world_put(w, "key3", "after the merge");
+  world_check(w);
+}
+
+static void run_backup_in_transaction(world *w) {
+  world_begin(w);
+  world_txn_put(w, "key1", "not committed");
+  world_txn_delete(w, "last");
+  world_prepare(w);
+  world_backup(w);
+  world_publish(w);
+  world_check(w);
+}
+
 static void run_repair(world *w) {
   world_open(w);
   world_check(w);
@@ -510,6 +532,9 @@ const scenario scenarios[] = {
     {"checkpoint, delete all, merge, reopen", start_files, run_delete_all, 200, true},
     {"checkpoint, merge under a snapshot", start_files, run_merge_snapshot, 200, true},
     {"checkpoint, batch, merge, put, reopen", start_files, run_merge_in_mixture, 200, true},
+    {"backup", start_files, run_backup, 200, false},
+    {"backup of one file", start_files, run_backup, 0, false},
+    {"backup within a transaction", start_files, run_backup_in_transaction, 200, false},
 };
 
 const size_t n_scenarios = sizeof scenarios / sizeof *scenarios;

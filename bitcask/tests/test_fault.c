@@ -77,7 +77,7 @@ static const char *check_disk(world *w, const mem_cut *cut) {
     bad = w->failure;
   else if (!model_equal(&got, &again))
     bad = "the repair changed what is there";
-  else if (memenv_n_open(m))
+  else if (!(bad = world_check_backup(w, m)) && memenv_n_open(m))
     bad = "descriptors left open";
   if (bad) {
     memenv_print(m, "on disk");

@@ -144,6 +144,7 @@ static void recover(const trial *t, memenv *m, model *found) {
       bad = "after repair and a put, something else is there";
     model_delete(found, "probe", 5);
   }
+  if (!bad) bad = world_check_backup(w, m);
   if (bad) {
     report(t, m, bad);
     model_print_diff(&w->states[newest_state(w, t->cut->n_ops)].keys, found);

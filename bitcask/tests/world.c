@@ -131,6 +131,7 @@ void world_release(world *w) {
   drop_doubts(w);
   model_clear(&w->now);
   model_clear(&w->pending);
+  model_clear(&w->backed_up);
   free(w->states);
   free(w->sync_ops);
   free(w->sync_n);
@@ -220,6 +221,17 @@ void world_merge(world *w, bitcask_merge_kind kind, const uint32_t *ids, size_t 
   if (!w->bc) return;
   CALL(rc, bitcask_merge(w->bc, &o, &result, &err));
   worked(w, "merge", rc, &err);
+}
+
+void world_backup(world *w) {
+  bitcask_error err = {0};
+  uint64_t n_files;
+  int rc;
+
+  if (!w->bc) return;
+  model_copy(&w->backed_up, &w->now);
+  CALL(rc, bitcask_backup(w->bc, WORLD_BACKUP_DIR, NULL, NULL, &n_files, &err));
+  worked(w, "backup", rc, &err);
 }
 
 /* ---------------------------------------------------------------- transactions */
@@ -379,7 +391,8 @@ void world_check(world *w) {
   model_clear(&got);
 }
 
-int world_read_disk(world *w, memenv *m, bool read_only, model *out) {
+/* Everything that directory `dir` holds; as world_read_disk. */
+static int read_dir(world *w, memenv *m, const char *dir, bool read_only, model *out) {
   bitcask_options o = w->o;
   bitcask *bc = NULL;
   bitcask_error err = {0};
@@ -387,7 +400,7 @@ int world_read_disk(world *w, memenv *m, bool read_only, model *out) {
 
   o.read_only = read_only;
   o.create = !read_only;
-  rc = bc_open_env(WORLD_DIR, &o, memenv_env(m), &bc, &err);
+  rc = bc_open_env(dir, &o, memenv_env(m), &bc, &err);
   if (rc == BITCASK_CANTOPEN && read_only) {
     model_clear(out);
     return 0; /* the directory itself is not there yet */
@@ -399,4 +412,25 @@ int world_read_disk(world *w, memenv *m, bool read_only, model *out) {
   }
   if (rc > 0) world_fail(w, "opening after the crash: %s: %s", bitcask_strerror(rc), err.text);
   return rc;
+}
+
+int world_read_disk(world *w, memenv *m, bool read_only, model *out) {
+  return read_dir(w, m, WORLD_DIR, read_only, out);
+}
+
+const char *world_check_backup(world *w, memenv *m) {
+  const char *bad = NULL;
+  model got = {0};
+  bc_stat st;
+
+  if (memenv_env(m)->stat(m, WORLD_BACKUP_DIR, &st)) return NULL;
+  for (int read_only = 1; read_only >= 0 && !bad; read_only--) {
+    if (read_dir(w, m, WORLD_BACKUP_DIR, read_only, &got))
+      bad = w->failure;
+    else if (!model_equal(&w->backed_up, &got))
+      bad = "the backup does not hold the state of its moment";
+  }
+  if (bad) model_print_diff(&w->backed_up, &got);
+  model_clear(&got);
+  return bad;
 }

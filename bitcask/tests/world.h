@@ -43,6 +43,8 @@ typedef struct world {
   model *doubts; /* may be found after reopening: failed since the last success */
   size_t n_doubts;
 
+  model backed_up; /* what the backup in WORLD_BACKUP_DIR holds, if there is one */
+
   int n_errors;          /* calls that failed */
   int first_errno;       /* what the first of them said of the system */
   unsigned error_mask;   /* 1 << status code, of all of them */
@@ -69,6 +71,7 @@ void world_run(world *w, const scenario *s);
 void world_fail(world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define WORLD_DIR "/disk/kv"
+#define WORLD_BACKUP_DIR "/disk/backup"
 
 /* Verbs.  Each does nothing if there is no handle, or no transaction, for it. */
 void world_open(world *w);
@@ -88,10 +91,15 @@ void world_publish(world *w);
 void world_rollback(world *w);
 void world_sync(world *w);
 void world_merge(world *w, bitcask_merge_kind kind, const uint32_t *ids, size_t n);
-void world_check(world *w); /* the handle shows what was acknowledged */
+void world_backup(world *w); /* once in a world */
+void world_check(world *w);  /* the handle shows what was acknowledged */
 
 /* Everything the directory holds, with a new handle.  A status code, or
 ** -1 with `w->failure` set if the handle contradicts itself. */
 int world_read_disk(world *w, memenv *m, bool read_only, model *out);
+
+/* Is the backup of world_backup all there, if it is there at all?  What is wrong
+** with it, or NULL. */
+const char *world_check_backup(world *w, memenv *m);
 
 #endif

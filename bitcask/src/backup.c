@@ -286,8 +286,8 @@ static int finish(backup *b) {
   if (e) return bc_err_os(b->err, e, "cannot sync %s", partial);
   e = env->rename(env->ctx, partial, dir);
   if (e == ENOTEMPTY || e == EEXIST) {
-    return bc_err(b->err, BITCASK_INVALID, "%s is not empty any more; a backup needs a new directory",
-                  dir);
+    return bc_err(b->err, BITCASK_INVALID,
+                  "%s is not empty any more; a backup needs a new directory", dir);
   }
   if (e) return bc_err_os(b->err, e, "cannot rename %s to %s", partial, dir);
   e = env->sync_dir(env->ctx, (char *)b->parent.data);

@@ -900,8 +900,9 @@ void memenv_print(memenv *m, const char *title) {
   fputc('\n', stderr);
 }
 
-static const char *const op_names[] = {"create",    "mkdir",    "write",  "store",  "truncate",
-                                       "fdatasync", "sync_dir", "rename", "link", "unlink", "mark"};
+static const char *const op_names[] = {"create",   "mkdir",     "write",    "store",
+                                       "truncate", "fdatasync", "sync_dir", "rename",
+                                       "link",     "unlink",    "mark"};
 
 void memenv_print_log(const memenv *m) {
   for (size_t i = 0; i < m->n_log; i++) {

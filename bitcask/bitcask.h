@@ -392,6 +392,39 @@ int bitcask_fold(bitcask *bc, int (*fn)(void *ctx, const bitcask_entry *e), void
 int bitcask_list_keys(bitcask *bc, int (*fn)(void *ctx, const bitcask_entry *e), void *ctx,
                       bitcask_error *err);
 
+typedef enum bitcask_record_kind {
+  BITCASK_RECORD_VALUE,
+  BITCASK_RECORD_TOMBSTONE, /* a deletion */
+  BITCASK_RECORD_MARKER,    /* of a batch (FORMAT.md section 3) */
+  BITCASK_RECORD_DAMAGED    /* bytes that are no record: no key, no value, tstamp 0 */
+} bitcask_record_kind;
+
+/* One record on disk, live or not. */
+typedef struct bitcask_record {
+  bitcask_record_kind kind;
+  bool is_live;        /* the snapshot shows this value for this key */
+  bitcask_entry entry; /* `key` is NULL for damage; total_sz is 0 if that is over 4 GiB */
+  uint64_t size;       /* bytes of the record, or of the damage */
+} bitcask_record;
+
+typedef struct bitcask_history bitcask_history;
+
+/*
+** Visit every record still on disk in log order, what was overwritten, deleted or
+** expired included: all that a merge has not removed yet.  The snapshot must stay
+** open until bitcask_history_close.  Uncommitted writes are not on it.
+*/
+int bitcask_history_open(bitcask_snapshot *snap, bitcask_history **out, bitcask_error *err);
+
+/*
+** The next record, valid until the next call.  BITCASK_NOTFOUND at the end;
+** BITCASK_CORRUPT (a file has been cut from outside), BITCASK_IOERR,
+** BITCASK_NOMEM.
+** Cost: reads every byte of every file, in order; CRCs are checked.
+*/
+int bitcask_history_next(bitcask_history *h, bitcask_record *out, bitcask_error *err);
+void bitcask_history_close(bitcask_history *h);
+
 /* Does the directory hold no live key?  *out is exact but for expired keys,
 ** which count as keys. */
 int bitcask_is_empty(bitcask *bc, bool *out, bitcask_error *err);
@@ -512,6 +545,15 @@ typedef struct bitcask_problem {
 */
 int bitcask_verify(bitcask *bc, int (*report)(void *ctx, const bitcask_problem *p),
                    int (*progress)(void *ctx), void *ctx, uint64_t *n_problems, bitcask_error *err);
+
+/*
+** The structure alone, without reading a record: are the data files as long as they
+** should be, do the hints fit them, is every key's place inside its file?
+** Otherwise as bitcask_verify.  Cost: reads the hint files.
+*/
+int bitcask_verify_structure(bitcask *bc, int (*report)(void *ctx, const bitcask_problem *p),
+                             int (*progress)(void *ctx), void *ctx, uint64_t *n_problems,
+                             bitcask_error *err);
 
 /*
 ** A consistent copy of the directory in `dir`, of what is committed at one

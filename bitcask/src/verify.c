@@ -1,28 +1,34 @@
 /*
-** verify.c - bitcask_verify: does the disk hold what the keydir says?
+** verify.c - bitcask_verify, bitcask_verify_structure: does the disk hold what the
+** keydir says?
 */
+#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "err.h"
 #include "fold.h"
 #include "hint.h"
+#include "load.h"
+#include "name.h"
 
 typedef struct verifier {
-  bitcask_snapshot *snap;
   int (*report)(void *ctx, const bitcask_problem *p);
   int (*progress)(void *ctx);
   void *ctx;
   bitcask_error *err;
   uint64_t *n_problems;
+  bool reads; /* records, too */
+  bitcask_snapshot *snap;
   uint64_t n_steps;
   uint32_t file_id;
+  bool stopped; /* by `report` */
 } verifier;
 
 static int tell(verifier *v, uint64_t offset, const char *text) {
   bitcask_problem p = {v->file_id, offset, text};
   ++*v->n_problems;
-  return v->report && v->report(v->ctx, &p) ? BITCASK_INTERRUPT : BITCASK_OK;
+  v->stopped = v->report && v->report(v->ctx, &p);
+  return v->stopped ? BITCASK_INTERRUPT : BITCASK_OK;
 }
 
 static int step(verifier *v) {
@@ -48,70 +54,132 @@ static int on_hint(void *ctx, const bc_hint_entry *e) {
   return step(ctx);
 }
 
-static int verify_file(verifier *v, bc_datafile *df) {
+static int verify_hint(verifier *v, const bc_datafile *df) {
   bitcask *bc = v->snap->bc;
-  uint64_t size = atomic_load(&df->size);
-  bc_scan scan = {.stable = BC_ALL_STABLE, .fn = on_record, .skipped = on_skipped, .ctx = v};
   int rc;
-
-  v->file_id = df->id;
-  scan.limit = bc_snapshot_limit(v->snap, df);
-  rc = bc_datafile_scan(df, &scan, v->err);
-  if (!rc && scan.end < scan.limit) rc = tell(v, scan.end, "the file ends in a damaged record");
-  if (rc || !bc_hint_exists(bc->env, bc->dir, df->id)) return rc;
-  rc = bc_hint_load(bc->env, bc->dir, df->id, size, on_hint, v, v->err);
+  if (!bc_hint_exists(bc->env, bc->dir, df->id)) return BITCASK_OK;
+  rc = bc_hint_load(bc->env, bc->dir, df->id, atomic_load(&df->size), on_hint, v, v->err);
   if (rc == BITCASK_CORRUPT) rc = tell(v, 0, "the hint file does not fit the data file");
   return rc == BITCASK_NOTFOUND ? BITCASK_OK : rc;
 }
 
+static int verify_records(verifier *v, bc_datafile *df) {
+  bc_scan scan = {.limit = bc_snapshot_limit(v->snap, df),
+                  .stable = BC_ALL_STABLE,
+                  .fn = on_record,
+                  .skipped = on_skipped,
+                  .ctx = v};
+  int rc = bc_datafile_scan(df, &scan, v->err);
+  if (!rc && scan.end < scan.limit) rc = tell(v, scan.end, "the file ends in a damaged record");
+  return rc;
+}
+
+/* A file that has no name any more: has a merge removed it? */
+static int verify_gone(verifier *v, uint32_t id) {
+  bitcask *bc = v->snap->bc;
+  bc_datafile *df;
+  int rc = bc_refresh(bc, v->err); /* it may be another process's merge */
+
+  if (rc) return rc;
+  df = bc_store_find(bc, id);
+  if (df) rc = tell(v, 0, "the file is missing");
+  bc_datafile_unref(df);
+  return rc;
+}
+
+/* Is the file of that name still as long as it was? */
+static int verify_size(verifier *v, const bc_datafile *df) {
+  bitcask *bc = v->snap->bc;
+  uint64_t size = bc_snapshot_limit(v->snap, df);
+  bitcask_buf path = {0};
+  bc_stat st = {0};
+  int rc = BITCASK_OK, e;
+
+  if (bc_name_data(&path, bc->dir, df->id, "")) return bc_err_nomem(v->err);
+  e = bc->env->stat(bc->env->ctx, (char *)path.data, &st);
+  if (e && e != ENOENT) rc = bc_err_os(v->err, e, "cannot stat %s", path.data);
+  if (e == ENOENT) rc = verify_gone(v, df->id);
+  if (!e && st.size < size) rc = tell(v, st.size, "the file has been cut from outside");
+  bitcask_buf_free(&path);
+  return rc;
+}
+
+static int verify_file(verifier *v, bc_datafile *df) {
+  int rc;
+  v->file_id = df->id;
+  rc = verify_size(v, df);
+  if (!rc && v->reads) rc = verify_records(v, df);
+  return rc ? rc : verify_hint(v, df);
+}
+
+/* The record of a key, which the keydir has at `place`. */
+static int verify_place(verifier *v, const bc_place *place, const void *key, uint32_t key_sz,
+                        bitcask_buf *scratch) {
+  bitcask_snapshot *s = v->snap;
+  bc_datafile *df = bc_fileset_find(s->pin.files, place->file_id);
+  const void *value;
+  uint32_t value_sz;
+  bitcask_error e;
+  int rc;
+
+  v->file_id = place->file_id;
+  if (!df) return tell(v, place->offset, "a key points into a file that is missing");
+  if (!v->reads) {
+    return place->offset + place->total_sz <= atomic_load(&df->size)
+               ? BITCASK_OK
+               : tell(v, place->offset, "a key points behind the end of the file");
+  }
+  bc_err_clear(&e);
+  rc = bc_store_read(s->bc, df, place, key, key_sz, scratch, &value, &value_sz, &e);
+  if (rc == BITCASK_CORRUPT) return tell(v, place->offset, e.text);
+  if (rc && v->err && !v->err->code) *v->err = e;
+  return rc;
+}
+
 /* Every key must be found where the keydir has it. */
 static int verify_keys(verifier *v) {
-  bitcask_snapshot *s = v->snap;
   bitcask_buf scratch = {0};
-  bitcask_error e;
   bc_place place;
-  const void *key, *value;
-  uint32_t key_sz, value_sz;
+  const void *key;
+  uint32_t key_sz;
   uint64_t cursor = 0;
   int rc = BITCASK_OK;
 
-  while (!rc && bc_keydir_view_next(s->pin.view, &cursor, &key, &key_sz, &place)) {
-    bc_datafile *df = bc_fileset_find(s->pin.files, place.file_id);
+  while (!rc && bc_keydir_view_next(v->snap->pin.view, &cursor, &key, &key_sz, &place)) {
     rc = step(v);
-    if (rc) break;
-    bc_err_clear(&e);
-    v->file_id = place.file_id;
-    if (!df) {
-      rc = tell(v, place.offset, "a key points into a file that is missing");
-    } else if (bc_store_read(s->bc, df, &place, key, key_sz, &scratch, &value, &value_sz, &e)) {
-      rc = e.code == BITCASK_CORRUPT ? tell(v, place.offset, e.text) : e.code;
-      if (rc == e.code && v->err && !v->err->code) *v->err = e;
-    }
+    if (!rc) rc = verify_place(v, &place, key, key_sz, &scratch);
   }
   bitcask_buf_free(&scratch);
+  return rc;
+}
+
+static int verify(verifier *v, bitcask *bc) {
+  int rc = bitcask_snapshot_open(bc, NULL, &v->snap, v->err);
+  if (rc) return rc;
+  for (size_t i = 0; i < v->snap->pin.files->n && !rc; i++) {
+    rc = verify_file(v, v->snap->pin.files->file[i]);
+  }
+  if (!rc) rc = verify_keys(v);
+  /* Stopped by `report`, which knows that: no failure. */
+  if (rc == BITCASK_INTERRUPT && v->stopped) rc = BITCASK_OK;
+  bitcask_snapshot_close(v->snap);
   return rc;
 }
 
 int bitcask_verify(bitcask *bc, int (*report)(void *ctx, const bitcask_problem *p),
                    int (*progress)(void *ctx), void *ctx, uint64_t *n_problems,
                    bitcask_error *err) {
-  uint64_t ignored = 0;
-  verifier v = {.report = report,
-                .progress = progress,
-                .ctx = ctx,
-                .err = err,
-                .n_problems = n_problems ? n_problems : &ignored};
-  size_t i;
-  int rc;
-
+  uint64_t ignored;
+  verifier v = {report, progress, ctx, err, n_problems ? n_problems : &ignored, .reads = true};
   *v.n_problems = 0;
-  rc = bitcask_snapshot_open(bc, NULL, &v.snap, err);
-  if (rc) return rc;
-  for (i = 0; i < v.snap->pin.files->n && !rc; i++)
-    rc = verify_file(&v, v.snap->pin.files->file[i]);
-  if (!rc) rc = verify_keys(&v);
-  /* Stopped by `report`, which knows that: no failure. */
-  if (rc == BITCASK_INTERRUPT && *v.n_problems && (!err || !err->code)) rc = BITCASK_OK;
-  bitcask_snapshot_close(v.snap);
-  return rc;
+  return verify(&v, bc);
+}
+
+int bitcask_verify_structure(bitcask *bc, int (*report)(void *ctx, const bitcask_problem *p),
+                             int (*progress)(void *ctx), void *ctx, uint64_t *n_problems,
+                             bitcask_error *err) {
+  uint64_t ignored;
+  verifier v = {report, progress, ctx, err, n_problems ? n_problems : &ignored, .reads = false};
+  *v.n_problems = 0;
+  return verify(&v, bc);
 }

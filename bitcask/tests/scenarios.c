@@ -458,6 +458,7 @@ static void start_batches(world *w) {
 /* What happens to the source afterwards does not reach the copy. */
 static void run_backup(world *w) {
   world_backup(w);
+  world_history(w);
   world_put(w, "key1", "after the backup");
   world_delete(w, "key2");
   world_merge(w, BITCASK_MERGE_ALL, NULL, 0);

@@ -234,6 +234,37 @@ void world_backup(world *w) {
   worked(w, "backup", rc, &err);
 }
 
+static void note_live(model *m, const bitcask_record *r) {
+  const bitcask_entry *e = &r->entry;
+  if (r->is_live) model_put(m, e->key, e->key_sz, e->value, e->value_sz, e->tstamp);
+}
+
+void world_history(world *w) {
+  bitcask_snapshot *snap = NULL;
+  bitcask_history *h = NULL;
+  bitcask_error err = {0};
+  bitcask_record r;
+  model got = {0};
+  int rc;
+
+  if (!w->bc) return;
+  CALL(rc, bitcask_snapshot_open(w->bc, NULL, &snap, &err));
+  if (!rc) CALL(rc, bitcask_history_open(snap, &h, &err));
+  while (!rc) {
+    CALL(rc, bitcask_history_next(h, &r, &err));
+    if (!rc) note_live(&got, &r);
+  }
+  if (rc != BITCASK_NOTFOUND) {
+    worked(w, "history", rc, &err);
+  } else if (!model_equal(&w->now, &got)) {
+    world_fail(w, "the history's live records are not what is there");
+    model_print_diff(&w->now, &got);
+  }
+  bitcask_history_close(h);
+  bitcask_snapshot_close(snap);
+  model_clear(&got);
+}
+
 /* ---------------------------------------------------------------- transactions */
 
 void world_begin(world *w) {

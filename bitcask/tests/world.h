@@ -91,8 +91,9 @@ void world_publish(world *w);
 void world_rollback(world *w);
 void world_sync(world *w);
 void world_merge(world *w, bitcask_merge_kind kind, const uint32_t *ids, size_t n);
-void world_backup(world *w); /* once in a world */
-void world_check(world *w);  /* the handle shows what was acknowledged */
+void world_backup(world *w);  /* once in a world */
+void world_history(world *w); /* every record on disk; the live ones are what is there */
+void world_check(world *w);   /* the handle shows what was acknowledged */
 
 /* Everything the directory holds, with a new handle.  A status code, or
 ** -1 with `w->failure` set if the handle contradicts itself. */

@@ -139,6 +139,12 @@ typedef struct bitcask_options {
   uint32_t expiry_secs;       /* 0 = off; a record is expired if tstamp < now - expiry_secs */
   uint32_t expiry_grace_time; /* 0; seconds that the expiry trigger waits longer */
 
+  /* Called every few milliseconds while bitcask_open reads the files, on its thread,
+  ** and not any more once that has returned.  Non-zero stops with
+  ** BITCASK_INTERRUPT.  May be NULL; must not call this library. */
+  int (*progress)(void *ctx);
+  void *progress_ctx;
+
   /* Called with one line of text about something that needs no action now but
   ** should be known: bytes that were cut off, a file that was ignored.  May be
   ** NULL.  Called on the thread of the API call, never with a lock held that
@@ -180,6 +186,7 @@ typedef struct bitcask_iter bitcask_iter;
 **
 ** BITCASK_CANTOPEN  `dir` is missing (and !create), not a directory, unreadable
 ** BITCASK_INVALID   an option is out of range
+** BITCASK_INTERRUPT the `progress` callback asked to stop
 ** BITCASK_IOERR, BITCASK_NOMEM
 **
 ** Damage never fails an open: records that fail their CRC are left out, told

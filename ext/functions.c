@@ -1,5 +1,5 @@
 /*
-** functions.c - bitcask_version, _merge, _needs_merge, _sync, _verify.
+** functions.c - bitcask_version, _merge, _needs_merge, _sync, _backup, _verify.
 **
 ** All but the version touch files, so they are SQLITE_DIRECTONLY: a hostile
 ** schema cannot call them from a view or a trigger.
@@ -62,7 +62,7 @@ static void version_function(sqlite3_context *ctx, int argc, sqlite3_value **arg
 }
 
 static void merge_table(sqlite3_context *ctx, vt_table *t, bitcask_merge_kind kind) {
-  vt_poll poll = {NULL};
+  vt_poll poll;
   vt_wait w;
   bitcask_merge_options o = {kind, NULL, 0, vt_poll_interrupted, &poll};
   bitcask_merge_result result = {0, 0, 0, 0};
@@ -139,6 +139,44 @@ static void sync_function(sqlite3_context *ctx, int argc, sqlite3_value **argv) 
   }
 }
 
+static void backup_table(sqlite3_context *ctx, const vt_table *t, const char *directory) {
+  sqlite3 *db = t->connection->db;
+  char *path = vt_table_path(db, t->schema, directory);
+  uint64_t n_files;
+  bitcask_error e;
+  vt_poll poll;
+  int rc = path ? vt_poll_init(&poll, db) : SQLITE_NOMEM;
+  if (rc != SQLITE_OK) {
+    sqlite3_free(path);
+    sqlite3_result_error_code(ctx, rc);
+    return;
+  }
+  if (bitcask_backup(t->session->engine->bc, path, vt_poll_interrupted, &poll, &n_files, &e) ==
+      BITCASK_OK) {
+    sqlite3_result_int64(ctx, (sqlite3_int64)n_files);
+  } else {
+    vt_error_result(ctx, t->name, &e);
+  }
+  vt_poll_release(&poll);
+  sqlite3_free(path);
+}
+
+static void backup_function(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  const char *directory = (const char *)sqlite3_value_text(argv[1]);
+  vt_table *t;
+  (void)argc;
+  if (!directory) {
+    vt_error_result_text(ctx, SQLITE_ERROR,
+                         sqlite3_mprintf("bitcask_backup: no directory is named"));
+    return;
+  }
+  t = table_argument(ctx, argv);
+  /* It would hold what is committed, and not what this statement sees. */
+  if (t && !in_transaction(ctx, t, "back up")) {
+    backup_table(ctx, t, directory);
+  }
+}
+
 typedef struct verification {
   vt_poll poll;
   char *first; /* the first problem, NULL if there is none */
@@ -162,7 +200,7 @@ static int verify_progress(void *ctx) {
 
 static void verify_function(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   vt_table *t = table_argument(ctx, argv);
-  verification v = {{NULL}, NULL, false};
+  verification v = {{NULL, NULL}, NULL, false};
   uint64_t n_problems;
   bitcask_error e;
   int rc;
@@ -200,6 +238,7 @@ int vt_functions_register(vt_connection *c) {
       {"bitcask_merge", 2, SQLITE_DIRECTONLY, merge_function},
       {"bitcask_needs_merge", 1, SQLITE_DIRECTONLY, needs_merge_function},
       {"bitcask_sync", 1, SQLITE_DIRECTONLY, sync_function},
+      {"bitcask_backup", 2, SQLITE_DIRECTONLY, backup_function},
       {"bitcask_verify", 1, SQLITE_DIRECTONLY, verify_function},
   };
   int rc = SQLITE_OK;

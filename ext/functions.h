@@ -5,6 +5,7 @@
 **   bitcask_merge(T [,'policy'])  bytes of disk space freed
 **   bitcask_needs_merge(T)        1 or 0
 **   bitcask_sync(T)               NULL; all that was committed is on stable storage
+**   bitcask_backup(T, 'dir')      a consistent copy; the number of its data files
 **   bitcask_verify(T)             'ok' or the first problem
 **
 ** T is a table: 'name' or 'schema.name'.

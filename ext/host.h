@@ -2,7 +2,8 @@
 ** host.h - SQLite as this module sees it: the routines that the host hands over.
 **
 ** A host older than the headers passes a shorter table, so every call that is
-** newer than SQLite 3.31 stands behind a question to vt_host_has().
+** newer than SQLite 3.31 stands behind a question to vt_host_has().  What is newer
+** than the headers of 3.40 is declared here: tables only ever grow at their end.
 */
 #ifndef VT_HOST_H
 #define VT_HOST_H
@@ -11,10 +12,39 @@
 #include <stdbool.h>
 SQLITE_EXTENSION_INIT3
 
+#if SQLITE_VERSION_NUMBER < 3040000
+#error "build with the headers of SQLite 3.40 or newer: the module runs on older hosts all the same"
+#endif
+
 enum {
-  VT_HOST_VTAB_IN = 3038000 /* sqlite3_vtab_in and its two iterators */
+  VT_HOST_VTAB_IN = 3038000,       /* sqlite3_vtab_in and its two iterators */
+  VT_HOST_IS_INTERRUPTED = 3041000 /* sqlite3_is_interrupted */
 };
 
 static inline bool vt_host_has(int since) { return sqlite3_libversion_number() >= since; }
+
+#if SQLITE_VERSION_NUMBER < 3041000
+typedef struct vt_host_routines {
+  sqlite3_api_routines known;
+  int (*is_interrupted)(sqlite3 *);
+} vt_host_routines;
+
+static inline bool vt_host_is_interrupted(sqlite3 *db) {
+  return ((const vt_host_routines *)sqlite3_api)->is_interrupted(db) != 0;
+}
+#else
+static inline bool vt_host_is_interrupted(sqlite3 *db) { return sqlite3_is_interrupted(db) != 0; }
+#endif
+
+/* A module of iVersion 4, which hosts before 3.44 take for an older one. */
+typedef struct vt_host_module {
+  sqlite3_module known;
+#if SQLITE_VERSION_NUMBER < 3044000
+  int (*integrity)(sqlite3_vtab *, const char *schema, const char *table, int flags, char **err);
+#define VT_HOST_INTEGRITY(function) .integrity = (function)
+#else
+#define VT_HOST_INTEGRITY(function) .known.xIntegrity = (function)
+#endif
+} vt_host_module;
 
 #endif

@@ -19,7 +19,8 @@ static int resolve(vt_connection *c, const char *schema, const char *name, vt_ta
   }
   c->planned = NULL;
   rc = sqlite3_prepare_v2(c->db, sql, -1, &stmt, NULL);
-  if (rc == SQLITE_OK) {
+  /* A view asks the tables behind it. */
+  if (rc == SQLITE_OK && c->planned && sqlite3_stricmp(c->planned->name, name) == 0) {
     *out = c->planned;
   }
   (void)sqlite3_finalize(stmt); /* it was never run */

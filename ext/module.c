@@ -9,8 +9,10 @@
 ** Where to look: declaration.c makes and drops a table, args.c and options.c read
 ** its arguments, table.c opens its store; plan.c chooses how to read it, cursor.c
 ** reads, write.c writes; session.c keeps a connection's transaction and snapshot,
-** registry.c the engine handles that connections share; functions.c and report.c
-** are the functions; error.c turns what went wrong into SQLite's words.
+** registry.c the engine handles that connections share; functions.c are the scalar
+** functions; report.c is what the table-valued ones have in common: inventory.c,
+** history.c, problems.c, scan.c; integrity.c is for PRAGMA integrity_check; error.c
+** turns what went wrong into SQLite's words.
 */
 #include <sqlite3ext.h>
 SQLITE_EXTENSION_INIT1
@@ -18,34 +20,50 @@ SQLITE_EXTENSION_INIT1
 #include "cursor.h"
 #include "declaration.h"
 #include "functions.h"
+#include "history.h"
+#include "integrity.h"
+#include "inventory.h"
 #include "plan.h"
-#include "report.h"
+#include "problems.h"
+#include "scan.h"
 #include "write.h"
 
-static const sqlite3_module module = {
-    .iVersion = 2, /* savepoints */
-    .xCreate = vt_declaration_create,
-    .xConnect = vt_declaration_connect,
-    .xBestIndex = vt_plan_best_index,
-    .xDisconnect = vt_declaration_disconnect,
-    .xDestroy = vt_declaration_destroy,
-    .xOpen = vt_cursor_open,
-    .xClose = vt_cursor_close,
-    .xFilter = vt_cursor_filter,
-    .xNext = vt_cursor_next,
-    .xEof = vt_cursor_eof,
-    .xColumn = vt_cursor_column,
-    .xRowid = vt_cursor_rowid,
-    .xUpdate = vt_write_update,
-    .xBegin = vt_write_begin,
-    .xSync = vt_write_sync,
-    .xCommit = vt_write_commit,
-    .xRollback = vt_write_rollback,
-    .xRename = vt_declaration_rename,
-    .xSavepoint = vt_write_savepoint,
-    .xRelease = vt_write_release,
-    .xRollbackTo = vt_write_rollback_to,
-};
+static const vt_host_module module = {.known =
+                                          {
+                                              .iVersion = 4, /* savepoints, integrity checks */
+                                              .xCreate = vt_declaration_create,
+                                              .xConnect = vt_declaration_connect,
+                                              .xBestIndex = vt_plan_best_index,
+                                              .xDisconnect = vt_declaration_disconnect,
+                                              .xDestroy = vt_declaration_destroy,
+                                              .xOpen = vt_cursor_open,
+                                              .xClose = vt_cursor_close,
+                                              .xFilter = vt_cursor_filter,
+                                              .xNext = vt_cursor_next,
+                                              .xEof = vt_cursor_eof,
+                                              .xColumn = vt_cursor_column,
+                                              .xRowid = vt_cursor_rowid,
+                                              .xUpdate = vt_write_update,
+                                              .xBegin = vt_write_begin,
+                                              .xSync = vt_write_sync,
+                                              .xCommit = vt_write_commit,
+                                              .xRollback = vt_write_rollback,
+                                              .xRename = vt_declaration_rename,
+                                              .xSavepoint = vt_write_savepoint,
+                                              .xRelease = vt_write_release,
+                                              .xRollbackTo = vt_write_rollback_to,
+                                          },
+                                      VT_HOST_INTEGRITY(vt_integrity_check)};
+
+static int register_reports(vt_connection *c) {
+  int (*const functions[])(vt_connection *) = {vt_inventory_register, vt_history_register,
+                                               vt_problems_register, vt_scan_register};
+  int rc = SQLITE_OK;
+  for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]) && rc == SQLITE_OK; i++) {
+    rc = functions[i](c);
+  }
+  return rc;
+}
 
 __attribute__((visibility("default"))) int sqlite3_bitcask_init(sqlite3 *db, char **err,
                                                                 const sqlite3_api_routines *api);
@@ -62,12 +80,12 @@ int sqlite3_bitcask_init(sqlite3 *db, char **err, const sqlite3_api_routines *ap
   if (!c) {
     return SQLITE_NOMEM;
   }
-  rc = sqlite3_create_module_v2(db, "bitcask", &module, c, vt_connection_release);
+  rc = sqlite3_create_module_v2(db, "bitcask", &module.known, c, vt_connection_release);
   if (rc == SQLITE_OK) {
     rc = vt_functions_register(c);
   }
   if (rc == SQLITE_OK) {
-    rc = vt_report_register(c);
+    rc = register_reports(c);
   }
   if (rc != SQLITE_OK) {
     *err = sqlite3_mprintf("%s", sqlite3_errmsg(db));

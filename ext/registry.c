@@ -62,6 +62,7 @@ static int open_engine(const char *dir, const vt_options *o, bool create, vt_eng
   p->inode = st.st_ino;
   p->pid = getpid();
   p->options = *o;
+  p->options.engine.progress = NULL; /* of the one who opened it, for the opening alone */
   p->refs = 1;
   p->next = engines;
   engines = p;

@@ -1,154 +1,27 @@
 /*
-** report.c - bitcask_files(T) and bitcask_status(T).
-**
-** Both are eponymous virtual tables whose last column, hidden, is the argument.
-** What they show is taken in xFilter, all at once.
+** report.c - see report.h.
 */
 #include "report.h"
 #include "error.h"
 #include "lookup.h"
+#include "utf8.h"
 
 #include <string.h>
-
-struct cursor;
-
-/* What differs between the two. */
-typedef struct kind {
-  const char *name;
-  const char *declaration;
-  int argument; /* number of the hidden column */
-  int (*load)(struct cursor *c, bitcask *bc, bitcask_error *e);
-  void (*column)(struct cursor *c, sqlite3_context *ctx, int column);
-} kind;
 
 typedef struct report {
   sqlite3_vtab base;
   vt_connection *connection;
-  const kind *kind;
+  const vt_report_kind *kind;
 } report;
-
-typedef struct cursor {
-  sqlite3_vtab_cursor base;
-  vt_session *session;      /* keeps the engine open if the table is dropped meanwhile */
-  bitcask_file_stat *files; /* bitcask_files */
-  bitcask_status_info status;
-  bitcask_buf path;
-  size_t n_rows;
-  size_t row;
-} cursor;
-
-static int load_files(cursor *c, bitcask *bc, bitcask_error *e) {
-  return bitcask_files(bc, &c->files, &c->n_rows, e);
-}
-
-static void result_size(sqlite3_context *ctx, uint64_t n) {
-  sqlite3_result_int64(ctx, n > INT64_MAX ? INT64_MAX : (sqlite3_int64)n);
-}
-
-static void column_path(cursor *c, sqlite3_context *ctx, uint32_t file_id) {
-  if (bitcask_file_path(c->session->engine->bc, file_id, &c->path) == BITCASK_OK) {
-    sqlite3_result_text(ctx, (const char *)c->path.data, -1, SQLITE_TRANSIENT);
-  } else {
-    sqlite3_result_error_nomem(ctx);
-  }
-}
-
-static void column_files(cursor *c, sqlite3_context *ctx, int column) {
-  const bitcask_file_stat *f = &c->files[c->row];
-  switch (column) {
-  case 0:
-    sqlite3_result_int64(ctx, f->file_id);
-    break;
-  case 1:
-    column_path(c, ctx, f->file_id);
-    break;
-  case 2:
-    sqlite3_result_text(ctx, f->state == BITCASK_FILE_ACTIVE ? "active" : "immutable", -1,
-                        SQLITE_STATIC);
-    break;
-  case 3:
-    result_size(ctx, f->total_bytes);
-    break;
-  case 4:
-    result_size(ctx, f->live_bytes);
-    break;
-  case 5:
-    result_size(ctx, f->dead_bytes);
-    break;
-  case 6:
-    result_size(ctx, f->live_keys);
-    break;
-  case 7:
-    result_size(ctx, f->total_keys);
-    break;
-  case 8:
-    sqlite3_result_int64(ctx, f->fragmented);
-    break;
-  case 9:
-    sqlite3_result_int64(ctx, f->oldest_tstamp);
-    break;
-  case 10:
-    sqlite3_result_int64(ctx, f->newest_tstamp);
-    break;
-  case 11:
-    sqlite3_result_int(ctx, f->has_hint);
-    break;
-  case 12:
-    sqlite3_result_int(ctx, f->damaged);
-    break;
-  default:
-    break; /* the argument is not kept */
-  }
-}
-
-static int load_status(cursor *c, bitcask *bc, bitcask_error *e) {
-  c->n_rows = 1;
-  return bitcask_status(bc, &c->status, e);
-}
-
-static void column_status(cursor *c, sqlite3_context *ctx, int column) {
-  const bitcask_status_info *s = &c->status;
-  const uint64_t sizes[] = {s->keys,       s->key_bytes,  s->files,        s->live_bytes,
-                            s->dead_bytes, s->disk_bytes, s->keydir_bytes, s->writer_pid,
-                            s->generation, s->snapshots};
-  if (column < (int)(sizeof(sizes) / sizeof(sizes[0]))) {
-    result_size(ctx, sizes[column]);
-  } else if (column == 10 && s->active_file != BITCASK_NO_FILE) {
-    sqlite3_result_int64(ctx, s->active_file);
-  } else if (column == 11) {
-    sqlite3_result_text(ctx, bitcask_dir(c->session->engine->bc), -1, SQLITE_TRANSIENT);
-  }
-}
-
-static const kind kinds[] = {
-    {"bitcask_files",
-     "CREATE TABLE x(file_id INTEGER, path TEXT, state TEXT, total_bytes INTEGER, live_bytes "
-     "INTEGER, dead_bytes INTEGER, live_keys INTEGER, total_keys INTEGER, fragmented INTEGER, "
-     "oldest_tstamp INTEGER, newest_tstamp INTEGER, has_hint INTEGER, damaged INTEGER, "
-     "\"table\" HIDDEN)",
-     13, load_files, column_files},
-    {"bitcask_status",
-     "CREATE TABLE x(keys INTEGER, key_bytes INTEGER, files INTEGER, live_bytes INTEGER, "
-     "dead_bytes INTEGER, disk_bytes INTEGER, keydir_bytes INTEGER, writer_pid INTEGER, "
-     "generation INTEGER, snapshots INTEGER, active_file INTEGER, directory TEXT, "
-     "\"table\" HIDDEN)",
-     12, load_status, column_status},
-};
-
-enum { N_KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
 static int connect_report(sqlite3 *db, void *aux, int argc, const char *const *argv,
                           sqlite3_vtab **out, char **err) {
+  const vt_report_kind *kind = aux;
   report *r = NULL;
-  const kind *k = kinds;
-  int rc;
-  (void)aux;
+  int rc = sqlite3_declare_vtab(db, kind->declaration);
   (void)argc;
+  (void)argv;
   (void)err;
-  while (sqlite3_stricmp(k->name, argv[0]) != 0) {
-    k++; /* argv[0] is a name that we registered */
-  }
-  rc = sqlite3_declare_vtab(db, k->declaration);
   if (rc == SQLITE_OK) {
     rc = sqlite3_vtab_config(db, SQLITE_VTAB_DIRECTONLY);
   }
@@ -158,7 +31,7 @@ static int connect_report(sqlite3 *db, void *aux, int argc, const char *const *a
   }
   if (rc == SQLITE_OK) {
     memset(r, 0, sizeof(*r));
-    r->kind = k;
+    r->kind = kind;
     r->connection = vt_connection_acquire(db);
     rc = r->connection ? SQLITE_OK : SQLITE_NOMEM;
   }
@@ -201,84 +74,113 @@ static int best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
 }
 
 static int open_cursor(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
-  cursor *c = sqlite3_malloc64(sizeof(*c));
-  (void)vtab;
+  const report *r = (report *)vtab;
+  vt_report_cursor *c = sqlite3_malloc64(r->kind->cursor_sz);
   if (!c) {
     return SQLITE_NOMEM;
   }
-  memset(c, 0, sizeof(*c));
+  memset(c, 0, r->kind->cursor_sz);
+  c->connection = r->connection;
   *out = &c->base;
   return SQLITE_OK;
 }
 
-/* Forget what was loaded. */
-static void clear(cursor *c) {
-  bitcask_files_free(c->files);
-  c->files = NULL;
-  c->n_rows = 0;
-  c->row = 0;
+static const vt_report_kind *kind_of(const vt_report_cursor *c) {
+  return ((const report *)c->base.pVtab)->kind;
+}
+
+static void clear(vt_report_cursor *c) {
+  kind_of(c)->clear(c);
+  sqlite3_free(c->subject);
+  c->subject = NULL;
   if (c->session) {
     vt_session_release(c->session);
     c->session = NULL;
   }
+  c->row = 0;
+  c->is_end = true;
 }
 
 static int close_cursor(sqlite3_vtab_cursor *base) {
-  cursor *c = (cursor *)base;
+  vt_report_cursor *c = (vt_report_cursor *)base;
   clear(c);
-  bitcask_buf_free(&c->path);
   sqlite3_free(c);
   return SQLITE_OK;
 }
 
-static int filter(sqlite3_vtab_cursor *base, int plan, const char *plan_text, int argc,
-                  sqlite3_value **argv) {
-  cursor *c = (cursor *)base;
-  report *r = (report *)base->pVtab;
-  const char *name = plan == 1 ? (const char *)sqlite3_value_text(argv[0]) : NULL;
+static int next(sqlite3_vtab_cursor *base) {
+  vt_report_cursor *c = (vt_report_cursor *)base;
+  bitcask_error e;
+  int rc = kind_of(c)->next(c, &e);
+  c->row++;
+  c->is_end = rc != BITCASK_OK;
+  if (rc == BITCASK_OK || rc == BITCASK_NOTFOUND) {
+    return SQLITE_OK;
+  }
+  return vt_error_vtab(c->base.pVtab, c->subject, &e);
+}
+
+/* Find the table that is named and open its store. */
+static int find_table(vt_report_cursor *c, const char *name) {
+  sqlite3_vtab *vtab = c->base.pVtab;
   vt_table *t;
   char *err = NULL;
-  bitcask_error e;
-  int rc;
-  (void)plan_text;
-  (void)argc;
-  clear(c);
-  if (!name) {
-    return vt_error_vtab_text(&r->base, SQLITE_ERROR, "%s: no table is named, as in %s('kv')",
-                              r->kind->name, r->kind->name);
-  }
-  rc = vt_lookup(r->connection, name, &t, &err);
+  int rc = vt_lookup(c->connection, name, &t, &err);
   if (rc != SQLITE_OK) {
-    sqlite3_free(r->base.zErrMsg);
-    r->base.zErrMsg = err;
+    sqlite3_free(vtab->zErrMsg);
+    vtab->zErrMsg = err;
     return rc;
   }
   c->session = vt_session_retain(t->session);
-  if (r->kind->load(c, c->session->engine->bc, &e) != BITCASK_OK) {
-    c->n_rows = 0;
-    return vt_error_vtab(&r->base, t->name, &e);
+  c->subject = sqlite3_mprintf("%s", t->name);
+  return c->subject ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+static int filter(sqlite3_vtab_cursor *base, int plan, const char *plan_text, int argc,
+                  sqlite3_value **argv) {
+  vt_report_cursor *c = (vt_report_cursor *)base;
+  const vt_report_kind *kind = kind_of(c);
+  const char *argument = plan == 1 ? (const char *)sqlite3_value_text(argv[0]) : NULL;
+  bitcask_error e;
+  int rc = SQLITE_OK;
+  (void)plan_text;
+  (void)argc;
+  clear(c);
+  if (!argument) {
+    return vt_error_vtab_text(base->pVtab, SQLITE_ERROR, "%s: no %s is named, as in %s('%s')",
+                              kind->name, kind->takes_directory ? "directory" : "table", kind->name,
+                              kind->example);
   }
-  return SQLITE_OK;
+  if (kind->takes_directory) {
+    c->subject = sqlite3_mprintf("%s", kind->name);
+    rc = c->subject ? SQLITE_OK : SQLITE_NOMEM;
+  } else {
+    rc = find_table(c, argument);
+  }
+  if (rc != SQLITE_OK) {
+    return rc;
+  }
+  if (kind->start(c, argument, &e) != BITCASK_OK) {
+    rc = vt_error_vtab(base->pVtab, c->subject, &e);
+    clear(c);
+    return rc;
+  }
+  return next(base);
 }
 
-static int next(sqlite3_vtab_cursor *base) {
-  ((cursor *)base)->row++;
-  return SQLITE_OK;
-}
-
-static int eof(sqlite3_vtab_cursor *base) {
-  const cursor *c = (cursor *)base;
-  return c->row >= c->n_rows;
-}
+static int eof(sqlite3_vtab_cursor *base) { return ((vt_report_cursor *)base)->is_end; }
 
 static int column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
-  cursor *c = (cursor *)base;
-  ((report *)base->pVtab)->kind->column(c, ctx, i);
+  vt_report_cursor *c = (vt_report_cursor *)base;
+  const vt_report_kind *kind = kind_of(c);
+  if (i < kind->argument) { /* the argument itself is not kept */
+    kind->column(c, ctx, i);
+  }
   return SQLITE_OK;
 }
 
 static int rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *out) {
-  *out = (sqlite3_int64)((cursor *)base)->row + 1;
+  *out = ((vt_report_cursor *)base)->row;
   return SQLITE_OK;
 }
 
@@ -296,10 +198,28 @@ static const sqlite3_module module = {
     .xRowid = rowid,
 };
 
-int vt_report_register(vt_connection *c) {
-  int rc = SQLITE_OK;
-  for (int i = 0; i < N_KINDS && rc == SQLITE_OK; i++) {
-    rc = sqlite3_create_module_v2(c->db, kinds[i].name, &module, NULL, NULL);
+int vt_report_register(vt_connection *c, const vt_report_kind *kind) {
+  return sqlite3_create_module_v2(c->db, kind->name, &module, (void *)(uintptr_t)kind, NULL);
+}
+
+void vt_report_size(sqlite3_context *ctx, uint64_t n) {
+  sqlite3_result_int64(ctx, n > INT64_MAX ? INT64_MAX : (sqlite3_int64)n);
+}
+
+void vt_report_path(sqlite3_context *ctx, const vt_report_cursor *c, uint32_t file_id) {
+  bitcask_buf path = {NULL, 0, 0};
+  if (bitcask_file_path(c->session->engine->bc, file_id, &path) == BITCASK_OK) {
+    sqlite3_result_text(ctx, (const char *)path.data, -1, SQLITE_TRANSIENT);
+  } else {
+    sqlite3_result_error_nomem(ctx);
   }
-  return rc;
+  bitcask_buf_free(&path);
+}
+
+void vt_report_key(sqlite3_context *ctx, const void *key, size_t key_sz) {
+  if (memchr(key, 0, key_sz) == NULL && vt_utf8_is_valid(key, key_sz)) {
+    sqlite3_result_text64(ctx, key, key_sz, SQLITE_TRANSIENT, SQLITE_UTF8);
+  } else {
+    sqlite3_result_blob64(ctx, key, key_sz, SQLITE_TRANSIENT);
+  }
 }

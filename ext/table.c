@@ -3,6 +3,7 @@
 */
 #include "table.h"
 #include "error.h"
+#include "wait.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -11,34 +12,39 @@ int vt_table_fail(vt_table *t, const bitcask_error *e) {
   return vt_error_vtab(&t->base, t->name, e);
 }
 
-/*
-** The directory as a path: a relative one starts at the folder of the database
-** file that holds the table, so that a database and its data move together; at
-** the working directory if there is no such file.  sqlite3_free; NULL: no memory.
-*/
 /* A file name that is no file (an in-memory VFS has such) says nothing of where. */
-static char *resolve_directory(const vt_table *t) {
-  const char *file = sqlite3_db_filename(t->connection->db, t->schema);
+char *vt_table_path(sqlite3 *db, const char *schema, const char *directory) {
+  const char *file = sqlite3_db_filename(db, schema);
   const char *slash = file ? strrchr(file, '/') : NULL;
-  if (t->args.directory[0] == '/' || !slash || access(file, F_OK) != 0) {
-    return sqlite3_mprintf("%s", t->args.directory);
+  if (directory[0] == '/' || !slash || access(file, F_OK) != 0) {
+    return sqlite3_mprintf("%s", directory);
   }
-  return sqlite3_mprintf("%.*s/%s", (int)(slash - file), file, t->args.directory);
+  return sqlite3_mprintf("%.*s/%s", (int)(slash - file), file, directory);
 }
 
 int vt_table_open_store(vt_table *t, bool create) {
   bitcask_error e;
+  vt_options options = t->args.options;
+  vt_poll poll;
   vt_engine *engine;
   char *dir;
   int rc;
   if (t->defect) {
     return vt_error_vtab_text(&t->base, SQLITE_ERROR, "%s: %s", t->name, t->defect);
   }
-  dir = resolve_directory(t);
+  rc = vt_poll_init(&poll, t->connection->db);
+  if (rc != SQLITE_OK) {
+    return rc;
+  }
+  options.engine.progress = vt_poll_interrupted;
+  options.engine.progress_ctx = &poll;
+  dir = vt_table_path(t->connection->db, t->schema, t->args.directory);
   if (!dir) {
+    vt_poll_release(&poll);
     return SQLITE_NOMEM;
   }
-  rc = vt_engine_acquire(dir, &t->args.options, create, &engine, &e);
+  rc = vt_engine_acquire(dir, &options, create, &engine, &e);
+  vt_poll_release(&poll);
   sqlite3_free(dir);
   if (rc == BITCASK_OK) {
     rc = vt_session_acquire(t->connection, engine, &t->session, &e);

@@ -22,6 +22,13 @@ typedef struct vt_table {
   struct vt_cursor *spare; /* a closed cursor and its buffers, for the next one */
 } vt_table;
 
+/*
+** A directory as a path: a relative one starts at the folder of the database file
+** of `schema`, so that a database and its data move together; at the working
+** directory if there is no such file.  sqlite3_free; NULL: no memory.
+*/
+char *vt_table_path(sqlite3 *db, const char *schema, const char *directory);
+
 /* Open the store unless it is open.  A SQLite code, the text in base.zErrMsg. */
 int vt_table_open(vt_table *t);
 

@@ -9,14 +9,21 @@
 enum { SLICE_MS = 50 };
 
 int vt_poll_init(vt_poll *p, sqlite3 *db) {
-  return sqlite3_prepare_v2(db, "SELECT 1", -1, &p->stmt, NULL);
+  p->db = db;
+  p->stmt = NULL;
+  return vt_host_has(VT_HOST_IS_INTERRUPTED)
+             ? SQLITE_OK
+             : sqlite3_prepare_v2(db, "SELECT 1", -1, &p->stmt, NULL);
 }
 
 int vt_poll_interrupted(void *poll) {
-  /* A step fails while the connection is interrupted, in every version;
-  ** sqlite3_is_interrupted() exists only since 3.41. */
   vt_poll *p = poll;
-  int interrupted = sqlite3_step(p->stmt) == SQLITE_INTERRUPT;
+  int interrupted;
+  if (!p->stmt) {
+    return vt_host_is_interrupted(p->db);
+  }
+  /* A step fails while the connection is interrupted, in every version. */
+  interrupted = sqlite3_step(p->stmt) == SQLITE_INTERRUPT;
   (void)sqlite3_reset(p->stmt); /* repeats the result of the step */
   return interrupted;
 }
@@ -47,6 +54,7 @@ static int busy_timeout_ms(sqlite3 *db) {
 void vt_wait_init(vt_wait *w, sqlite3 *db, int timeout_ms) {
   w->db = db;
   w->timeout_ms = timeout_ms;
+  w->poll.db = NULL;
   w->poll.stmt = NULL;
   w->started = false;
   w->deadline_ms = 0;
@@ -65,7 +73,7 @@ int vt_wait_next(vt_wait *w, int *slice_ms) {
   if (left <= 0) {
     return BITCASK_BUSY;
   }
-  if (!w->poll.stmt && vt_poll_init(&w->poll, w->db) != SQLITE_OK) {
+  if (!w->poll.db && vt_poll_init(&w->poll, w->db) != SQLITE_OK) {
     return BITCASK_NOMEM;
   }
   if (vt_poll_interrupted(&w->poll)) {

@@ -12,7 +12,8 @@
 ** of its statements is running, which is where all our work is done.
 */
 typedef struct vt_poll {
-  sqlite3_stmt *stmt;
+  sqlite3 *db;
+  sqlite3_stmt *stmt; /* NULL where the host can be asked directly */
 } vt_poll;
 
 int vt_poll_init(vt_poll *p, sqlite3 *db); /* SQLite code */

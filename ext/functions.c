@@ -67,9 +67,9 @@ static void merge_table(sqlite3_context *ctx, vt_table *t, bitcask_merge_kind ki
   bitcask_merge_options o = {kind, NULL, 0, vt_poll_interrupted, &poll};
   bitcask_merge_result result = {0, 0, 0, 0};
   bitcask_error e;
-  int rc = vt_poll_init(&poll, t->connection->db);
-  if (rc != SQLITE_OK) {
-    sqlite3_result_error_code(ctx, rc);
+  int rc = vt_poll_begin(&poll, t->connection->db, &e);
+  if (rc != BITCASK_OK) {
+    vt_error_result(ctx, t->name, &e);
     return;
   }
   vt_wait_init(&w, t->connection->db, t->args.options.timeout_ms);
@@ -145,19 +145,21 @@ static void backup_table(sqlite3_context *ctx, const vt_table *t, const char *di
   uint64_t n_files;
   bitcask_error e;
   vt_poll poll;
-  int rc = path ? vt_poll_init(&poll, db) : SQLITE_NOMEM;
-  if (rc != SQLITE_OK) {
-    sqlite3_free(path);
-    sqlite3_result_error_code(ctx, rc);
+  int rc;
+  if (!path) {
+    sqlite3_result_error_nomem(ctx);
     return;
   }
-  if (bitcask_backup(t->session->engine->bc, path, vt_poll_interrupted, &poll, &n_files, &e) ==
-      BITCASK_OK) {
+  rc = vt_poll_begin(&poll, db, &e);
+  if (rc == BITCASK_OK) {
+    rc = bitcask_backup(t->session->engine->bc, path, vt_poll_interrupted, &poll, &n_files, &e);
+    vt_poll_release(&poll);
+  }
+  if (rc == BITCASK_OK) {
     sqlite3_result_int64(ctx, (sqlite3_int64)n_files);
   } else {
     vt_error_result(ctx, t->name, &e);
   }
-  vt_poll_release(&poll);
   sqlite3_free(path);
 }
 
@@ -208,9 +210,9 @@ static void verify_function(sqlite3_context *ctx, int argc, sqlite3_value **argv
   if (!t) {
     return;
   }
-  rc = vt_poll_init(&v.poll, t->connection->db);
-  if (rc != SQLITE_OK) {
-    sqlite3_result_error_code(ctx, rc);
+  rc = vt_poll_begin(&v.poll, t->connection->db, &e);
+  if (rc != BITCASK_OK) {
+    vt_error_result(ctx, t->name, &e);
     return;
   }
   rc = bitcask_verify(t->session->engine->bc, keep_first, verify_progress, &v, &n_problems, &e);

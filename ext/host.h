@@ -12,7 +12,7 @@
 #include <stdbool.h>
 SQLITE_EXTENSION_INIT3
 
-#if SQLITE_VERSION_NUMBER < 3040000
+#if SQLITE_VERSION_NUMBER < 3040000 && !defined(SQLITE_CORE)
 #error "build with the headers of SQLite 3.40 or newer: the module runs on older hosts all the same"
 #endif
 
@@ -23,7 +23,10 @@ enum {
 
 static inline bool vt_host_has(int since) { return sqlite3_libversion_number() >= since; }
 
-#if SQLITE_VERSION_NUMBER < 3041000
+/* Only where vt_host_has(VT_HOST_IS_INTERRUPTED). */
+#if SQLITE_VERSION_NUMBER >= 3041000
+static inline bool vt_host_is_interrupted(sqlite3 *db) { return sqlite3_is_interrupted(db) != 0; }
+#elif !defined(SQLITE_CORE)
 typedef struct vt_host_routines {
   sqlite3_api_routines known;
   int (*is_interrupted)(sqlite3 *);
@@ -33,7 +36,10 @@ static inline bool vt_host_is_interrupted(sqlite3 *db) {
   return ((const vt_host_routines *)sqlite3_api)->is_interrupted(db) != 0;
 }
 #else
-static inline bool vt_host_is_interrupted(sqlite3 *db) { return sqlite3_is_interrupted(db) != 0; }
+static inline bool vt_host_is_interrupted(sqlite3 *db) {
+  (void)db; /* linked with a host that has it not */
+  return false;
+}
 #endif
 
 /* A module of iVersion 4, which hosts before 3.44 take for an older one. */

@@ -51,8 +51,9 @@ static int start(vt_report_cursor *base, const char *argument, bitcask_error *e)
   uint64_t n;
   int rc;
   (void)argument;
-  if (vt_poll_init(&c->poll, base->connection->db) != SQLITE_OK) {
-    return vt_error_set(e, BITCASK_NOMEM, "out of memory");
+  rc = vt_poll_begin(&c->poll, base->connection->db, e);
+  if (rc != BITCASK_OK) {
+    return rc;
   }
   c->last = &c->first;
   rc = bitcask_verify(base->session->engine->bc, keep, progress, c, &n, e);

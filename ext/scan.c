@@ -21,9 +21,9 @@ typedef struct scan_cursor {
 static int open_directory(scan_cursor *c, const char *path, bitcask_error *e) {
   bitcask_options o;
   vt_poll poll;
-  int rc;
-  if (vt_poll_init(&poll, c->base.connection->db) != SQLITE_OK) {
-    return vt_error_set(e, BITCASK_NOMEM, "out of memory");
+  int rc = vt_poll_begin(&poll, c->base.connection->db, e);
+  if (rc != BITCASK_OK) {
+    return rc;
   }
   bitcask_options_init(&o);
   o.read_only = true;

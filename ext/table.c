@@ -32,9 +32,9 @@ int vt_table_open_store(vt_table *t, bool create) {
   if (t->defect) {
     return vt_error_vtab_text(&t->base, SQLITE_ERROR, "%s: %s", t->name, t->defect);
   }
-  rc = vt_poll_init(&poll, t->connection->db);
-  if (rc != SQLITE_OK) {
-    return rc;
+  rc = vt_poll_begin(&poll, t->connection->db, &e);
+  if (rc != BITCASK_OK) {
+    return vt_table_fail(t, &e);
   }
   options.engine.progress = vt_poll_interrupted;
   options.engine.progress_ctx = &poll;

@@ -2,6 +2,7 @@
 ** wait.c - interrupts and busy timeouts.
 */
 #include "wait.h"
+#include "error.h"
 
 #include <time.h>
 
@@ -14,6 +15,17 @@ int vt_poll_init(vt_poll *p, sqlite3 *db) {
   return vt_host_has(VT_HOST_IS_INTERRUPTED)
              ? SQLITE_OK
              : sqlite3_prepare_v2(db, "SELECT 1", -1, &p->stmt, NULL);
+}
+
+int vt_poll_begin(vt_poll *p, sqlite3 *db, bitcask_error *e) {
+  switch (vt_poll_init(p, db)) {
+  case SQLITE_OK:
+    return BITCASK_OK;
+  case SQLITE_INTERRUPT: /* since before we asked */
+    return vt_error_set(e, BITCASK_INTERRUPT, "interrupted");
+  default:
+    return vt_error_set(e, BITCASK_NOMEM, "out of memory");
+  }
 }
 
 int vt_poll_interrupted(void *poll) {
@@ -61,7 +73,9 @@ void vt_wait_init(vt_wait *w, sqlite3 *db, int timeout_ms) {
 }
 
 int vt_wait_next(vt_wait *w, int *slice_ms) {
+  bitcask_error ignored;
   int64_t left;
+  int rc;
   if (!w->started) {
     if (w->timeout_ms < 0) {
       w->timeout_ms = busy_timeout_ms(w->db);
@@ -73,8 +87,9 @@ int vt_wait_next(vt_wait *w, int *slice_ms) {
   if (left <= 0) {
     return BITCASK_BUSY;
   }
-  if (!w->poll.db && vt_poll_init(&w->poll, w->db) != SQLITE_OK) {
-    return BITCASK_NOMEM;
+  rc = w->poll.db ? BITCASK_OK : vt_poll_begin(&w->poll, w->db, &ignored);
+  if (rc != BITCASK_OK) {
+    return rc;
   }
   if (vt_poll_interrupted(&w->poll)) {
     return BITCASK_INTERRUPT;

@@ -17,7 +17,9 @@ typedef struct vt_poll {
 } vt_poll;
 
 int vt_poll_init(vt_poll *p, sqlite3 *db); /* SQLite code */
-int vt_poll_interrupted(void *poll);       /* 1 or 0; for the engine's `progress` */
+/* The same with a status code: BITCASK_INTERRUPT or BITCASK_NOMEM. */
+int vt_poll_begin(vt_poll *p, sqlite3 *db, bitcask_error *e);
+int vt_poll_interrupted(void *poll); /* 1 or 0; for the engine's `progress` */
 void vt_poll_release(vt_poll *p);
 
 /*

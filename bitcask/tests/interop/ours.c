@@ -8,6 +8,7 @@
 **     begin | commit | rollback           a write transaction; put, delete, get
 **     savepoint N | rollback_to N         and fold then go through it
 **     merge DIR [all | policy | ID ...]
+**     backup DIR
 **     verify                              verify N_PROBLEMS
 **     files                               files ID:STATE:HINT:DAMAGED:FRAG:DEAD:TOTAL ...
 **     log                                 log LINE | LINE ...   (since the last `log`)
@@ -394,6 +395,8 @@ static bool data_command(char **w, int n) {
     answer(bitcask_sync(bc, &err));
   } else if (strcmp(w[0], "merge") == 0) {
     do_merge(w, n);
+  } else if (strcmp(w[0], "backup") == 0) {
+    answer(bitcask_backup(bc, w[1], NULL, NULL, NULL, &err));
   } else if (strcmp(w[0], "needs_merge") == 0) {
     do_needs_merge();
   } else if (strcmp(w[0], "status") == 0) {

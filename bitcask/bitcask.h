@@ -488,7 +488,11 @@ int bitcask_needs_merge(bitcask *bc, bool *out, bitcask_error *err);
 
 /* ---------------------------------------------------------------- statistics */
 
-typedef enum bitcask_file_state { BITCASK_FILE_ACTIVE, BITCASK_FILE_IMMUTABLE } bitcask_file_state;
+typedef enum bitcask_file_state {
+  BITCASK_FILE_ACTIVE,
+  BITCASK_FILE_IMMUTABLE,
+  BITCASK_FILE_RETIRED /* not read any more, see bitcask_retired_files */
+} bitcask_file_state;
 
 /* One data file. */
 typedef struct bitcask_file_stat {
@@ -514,6 +518,14 @@ typedef struct bitcask_file_stat {
 */
 int bitcask_files(bitcask *bc, bitcask_file_stat **out, size_t *n, bitcask_error *err);
 void bitcask_files_free(bitcask_file_stat *files);
+
+/*
+** Files in the directory that are dead and not removed yet: inputs of a merge by
+** basho/bitcask, which marks them first (FORMAT.md section 6).  Only file_id,
+** state, total_bytes and dead_bytes are set.  Otherwise as bitcask_files, which
+** does not list them.  Cost: a listing of the directory.
+*/
+int bitcask_retired_files(bitcask *bc, bitcask_file_stat **out, size_t *n, bitcask_error *err);
 
 typedef struct bitcask_status_info {
   uint64_t keys;

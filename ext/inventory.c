@@ -7,33 +7,37 @@
 typedef struct files_cursor {
   vt_report_cursor base;
   bitcask_file_stat *files;
-  size_t n;
+  bitcask_file_stat *retired; /* come last */
+  size_t n_files, n_retired;
 } files_cursor;
 
 static int start_files(vt_report_cursor *base, const char *argument, bitcask_error *e) {
   files_cursor *c = (files_cursor *)base;
+  bitcask *bc = base->session->engine->bc;
+  int rc = bitcask_files(bc, &c->files, &c->n_files, e);
   (void)argument;
-  return bitcask_files(base->session->engine->bc, &c->files, &c->n, e);
+  return rc == BITCASK_OK ? bitcask_retired_files(bc, &c->retired, &c->n_retired, e) : rc;
 }
 
 static int next_file(vt_report_cursor *base, bitcask_error *e) {
+  const files_cursor *c = (files_cursor *)base;
   (void)e;
-  return (size_t)base->row < ((files_cursor *)base)->n ? BITCASK_OK : BITCASK_NOTFOUND;
+  return (size_t)base->row < c->n_files + c->n_retired ? BITCASK_OK : BITCASK_NOTFOUND;
 }
 
 static void clear_files(vt_report_cursor *base) {
   files_cursor *c = (files_cursor *)base;
   bitcask_files_free(c->files);
-  c->files = NULL;
-  c->n = 0;
-}
-
-static const char *state_word(bitcask_file_state state) {
-  return state == BITCASK_FILE_ACTIVE ? "active" : "immutable";
+  bitcask_files_free(c->retired);
+  c->files = c->retired = NULL;
+  c->n_files = c->n_retired = 0;
 }
 
 static void column_of_file(vt_report_cursor *base, sqlite3_context *ctx, int column) {
-  const bitcask_file_stat *f = &((files_cursor *)base)->files[base->row - 1];
+  static const char *const states[] = {"active", "immutable", "retired"};
+  const files_cursor *c = (files_cursor *)base;
+  size_t row = (size_t)base->row - 1;
+  const bitcask_file_stat *f = row < c->n_files ? &c->files[row] : &c->retired[row - c->n_files];
   const uint64_t sizes[] = {f->total_bytes, f->live_bytes, f->dead_bytes,    f->live_keys,
                             f->total_keys,  f->fragmented, f->oldest_tstamp, f->newest_tstamp,
                             f->has_hint,    f->damaged,    f->tombstones,    f->tombstone_bytes};
@@ -45,7 +49,7 @@ static void column_of_file(vt_report_cursor *base, sqlite3_context *ctx, int col
     vt_report_path(ctx, base, f->file_id);
     break;
   case 2:
-    sqlite3_result_text(ctx, state_word(f->state), -1, SQLITE_STATIC);
+    sqlite3_result_text(ctx, states[f->state], -1, SQLITE_STATIC);
     break;
   default:
     vt_report_size(ctx, sizes[column - 3]);

@@ -393,6 +393,41 @@ int bitcask_files(bitcask *bc, bitcask_file_stat **out, size_t *n, bitcask_error
   return rc || *out ? rc : bc_err_nomem(err);
 }
 
+/* With `lock`: those listed that have the marks and are not read. */
+static size_t pick_retired(const bitcask *bc, const bc_listing *l, bitcask_file_stat *out) {
+  size_t n = 0;
+  for (size_t i = 0; i < l->n; i++) {
+    const bc_listed *f = &l->file[i];
+    if (!(f->mode & BC_DELETION_MARKS) || bc_fileset_find(bc->files, f->id)) continue;
+    out[n++] = (bitcask_file_stat){.file_id = f->id,
+                                   .state = BITCASK_FILE_RETIRED,
+                                   .total_bytes = f->size,
+                                   .dead_bytes = f->size};
+  }
+  return n;
+}
+
+int bitcask_retired_files(bitcask *bc, bitcask_file_stat **out, size_t *n, bitcask_error *err) {
+  bc_listing l = {0};
+  int rc;
+
+  *out = NULL;
+  *n = 0;
+  bc_err_clear(err);
+  rc = bc_store_check(bc, err);
+  if (!rc) rc = bc_refresh(bc, err);
+  if (!rc) rc = bc_listing_read(&l, bc->env, bc->dir, err);
+  if (rc) return rc;
+  *out = calloc(l.n + 1, sizeof **out);
+  if (*out) {
+    pthread_rwlock_rdlock(&bc->lock);
+    *n = pick_retired(bc, &l, *out);
+    pthread_rwlock_unlock(&bc->lock);
+  }
+  bc_listing_release(&l);
+  return *out ? BITCASK_OK : bc_err_nomem(err);
+}
+
 void bitcask_files_free(bitcask_file_stat *files) { free(files); }
 
 static uint64_t hint_size(const bitcask *bc, uint32_t id) {

@@ -12,10 +12,6 @@
 #include <stdbool.h>
 SQLITE_EXTENSION_INIT3
 
-#if SQLITE_VERSION_NUMBER < 3040000 && !defined(SQLITE_CORE)
-#error "build with the headers of SQLite 3.40 or newer: the module runs on older hosts all the same"
-#endif
-
 enum {
   VT_HOST_VTAB_IN = 3038000,       /* sqlite3_vtab_in and its two iterators */
   VT_HOST_IS_INTERRUPTED = 3041000 /* sqlite3_is_interrupted */
@@ -27,6 +23,8 @@ static inline bool vt_host_has(int since) { return sqlite3_libversion_number() >
 #if SQLITE_VERSION_NUMBER >= 3041000
 static inline bool vt_host_is_interrupted(sqlite3 *db) { return sqlite3_is_interrupted(db) != 0; }
 #elif !defined(SQLITE_CORE)
+_Static_assert(SQLITE_VERSION_NUMBER >= 3040000,
+               "is_interrupted comes right behind the routines of 3.40");
 typedef struct vt_host_routines {
   sqlite3_api_routines known;
   int (*is_interrupted)(sqlite3 *);

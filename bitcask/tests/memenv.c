@@ -247,7 +247,11 @@ static int failing(memenv *m, unsigned call) {
 
 static uint64_t disk_bytes(memenv *m) {
   uint64_t sum = 0;
-  for (size_t i = 0; i < m->n_names; i++) sum += m->names[i].node->size;
+  for (size_t i = 0; i < m->n_names; i++) {
+    size_t j = 0;
+    while (m->names[j].node != m->names[i].node) j++;
+    if (j == i) sum += m->names[i].node->size; /* not again under a second name */
+  }
   return sum;
 }
 

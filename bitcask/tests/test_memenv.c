@@ -94,6 +94,50 @@ static void names_are_lost_and_kept(void) {
   memenv_free(m);
 }
 
+/* Two names of one file, and a directory that is renamed with what is in it. */
+static void links_and_directories(void) {
+  bool old = false, new = false;
+  int fd;
+
+  setup();
+  fd = create("/f");
+  CHECK_EQ(write_text(fd, "one file", 0), 0);
+  CHECK_EQ(env->fdatasync(m, fd), 0);
+  CHECK_EQ(env->mkdir(m, "/made"), 0);
+  CHECK_EQ(env->link(m, "/f", "/made/g"), 0);
+  CHECK_EQ(env->link(m, "/f", "/made/g"), EEXIST);
+  CHECK_EQ(env->link(m, "/none", "/made/h"), ENOENT);
+  CHECK_EQ(memenv_disk_bytes(m), 8);
+  CHECK_EQ(env->sync_dir(m, "/made"), 0);
+  CHECK_EQ(env->sync_dir(m, "/"), 0);
+  CHECK_EQ(write_text(fd, "F", 4), 0);
+  CHECK_TEXT(after(MEM_CUT_KILL, 0, 0, "/made/g"), "one File");
+  CHECK_TEXT(after(MEM_CUT_SYNCED, 0, 0, "/made/g"), "one file");
+  CHECK_EQ(env->unlink(m, "/f"), 0);
+  CHECK_TEXT(after(MEM_CUT_KILL, 0, 0, "/made/g"), "one File");
+  CHECK_EQ(env->rmdir(m, "/made"), ENOTEMPTY);
+  CHECK_EQ(env->rename(m, "/made", "/done"), 0);
+  for (uint64_t seed = 0; seed < 50; seed++) {
+    bool a = *after(MEM_CUT_RANDOM, 0, seed, "/made/g") == 'o';
+    bool b = *after(MEM_CUT_RANDOM, 0, seed, "/done/g") == 'o';
+    CHECK(a != b);
+    old |= a;
+    new |= b;
+  }
+  CHECK(old && new);
+  CHECK_EQ(env->mkdir(m, "/full"), 0);
+  env->close(m, create("/full/x"));
+  CHECK_EQ(env->rename(m, "/done", "/full"), ENOTEMPTY);
+  CHECK_EQ(env->unlink(m, "/full/x"), 0);
+  CHECK_EQ(env->rename(m, "/done", "/full"), 0);
+  CHECK_EQ(env->unlink(m, "/full/g"), 0);
+  CHECK_EQ(env->rmdir(m, "/full"), 0);
+  CHECK_EQ(env->rmdir(m, "/full"), ENOENT);
+  env->close(m, fd);
+  CHECK_EQ(memenv_n_open(m), 0);
+  memenv_free(m);
+}
+
 /* Two pages written, not synced: each may be there without the other, in any of
 ** its versions; and what was synced before never changes. */
 static void pages_are_lost_one_by_one(void) {
@@ -229,6 +273,7 @@ static void mapped_page_is_the_file(void) {
 int main(void) {
   RUN(synced_is_kept_and_the_rest_is_not);
   RUN(names_are_lost_and_kept);
+  RUN(links_and_directories);
   RUN(pages_are_lost_one_by_one);
   RUN(failed_sync_loses_for_good);
   RUN(calls_fail_when_told);

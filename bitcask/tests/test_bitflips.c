@@ -84,15 +84,76 @@ static void make_directory(void) {
 }
 
 /* How many keys are not as they should be; wrong values fail at once. */
+static int count_refused(bitcask *bc, const char *what, size_t bit) {
+  bitcask_buf value = {0};
+  bitcask_error e;
+  char name[16];
+  int refused = 0;
+
+  for (int i = 0; i < N_KEYS && bc; i++) {
+    int rc = bitcask_get(bc, name, (size_t)snprintf(name, sizeof name, "key-%d", i), &value, &e);
+    size_t n = strlen(want[i]);
+    if (!rc && (value.size != n || memcmp(value.data, want[i], n) || !n)) {
+      TEST_FAIL("%s, bit %zu: key-%d is '%.*s', not '%s'", what, bit, i, (int)value.size,
+                (const char *)value.data, want[i]);
+    }
+    refused += rc && n;
+  }
+  bitcask_buf_free(&value);
+  return refused;
+}
+
+/* The rows of the history lie side by side, damage being one of them. */
+static void check_history(bitcask *bc, const char *what, size_t bit) {
+  bitcask_snapshot *snap;
+  bitcask_history *h;
+  bitcask_record r;
+  bitcask_error e;
+  uint32_t file_id = 0;
+  uint64_t end = 0;
+  int rc;
+
+  CHECK_OK(bitcask_snapshot_open(bc, NULL, &snap, &e), &e);
+  CHECK_OK(bitcask_history_open(snap, &h, &e), &e);
+  while (!(rc = bitcask_history_next(h, &r, &e))) {
+    if (r.entry.file_id != file_id) end = 0;
+    if (r.entry.offset != end) {
+      TEST_FAIL("%s, bit %zu: a row at %u:%" PRIu64 ", not at %" PRIu64, what, bit, r.entry.file_id,
+                r.entry.offset, end);
+    }
+    file_id = r.entry.file_id;
+    end += r.size;
+  }
+  CHECK_RC(rc, BITCASK_NOTFOUND, &e);
+  bitcask_history_close(h);
+  bitcask_snapshot_close(snap);
+}
+
+/* A copy is as good as the damaged directory, no worse. */
+static void check_copy(bitcask *bc, const bc_env *env, const char *what, size_t bit, int refused) {
+  bitcask_options o;
+  bitcask_error e;
+  bitcask *copy = NULL;
+  int of_copy;
+
+  CHECK_OK(bitcask_backup(bc, "/disk/copy", NULL, NULL, NULL, &e), &e);
+  bitcask_options_init(&o);
+  o.read_only = true;
+  CHECK_OK(bc_open_env("/disk/copy", &o, env, &copy, &e), &e);
+  of_copy = count_refused(copy, what, bit);
+  if (of_copy > refused) {
+    TEST_FAIL("%s, bit %zu: %d keys lost in a copy, %d before", what, bit, of_copy, refused);
+  }
+  CHECK_OK(bitcask_close(copy, &e), &e);
+}
+
 static int count_lost(const char *what, size_t bit) {
   memenv *m = memenv_new(2);
   const bc_env *env = memenv_env(m);
-  bitcask_buf value = {0};
   bitcask_options o;
   bitcask_error e;
   bitcask *bc = NULL;
-  char name[16];
-  int lost = 0;
+  int lost;
 
   env->mkdir(env->ctx, "/disk");
   CHECK_EQ(env->mkdir(env->ctx, "/disk/kv"), 0);
@@ -104,17 +165,12 @@ static int count_lost(const char *what, size_t bit) {
   if (bc_open_env("/disk/kv", &o, env, &bc, &e)) {
     TEST_FAIL("%s, bit %zu: %s", what, bit, e.text);
   }
-  for (int i = 0; i < N_KEYS && bc; i++) {
-    int rc = bitcask_get(bc, name, (size_t)snprintf(name, sizeof name, "key-%d", i), &value, &e);
-    size_t n = strlen(want[i]);
-    if (!rc && (value.size != n || memcmp(value.data, want[i], n) || !n)) {
-      TEST_FAIL("%s, bit %zu: key-%d is '%.*s', not '%s'", what, bit, i, (int)value.size,
-                (const char *)value.data, want[i]);
-    }
-    lost += rc && n;
+  lost = count_refused(bc, what, bit);
+  if (bc) {
+    check_history(bc, what, bit);
+    check_copy(bc, env, what, bit, lost);
   }
   CHECK_OK(bitcask_close(bc, &e), &e);
-  bitcask_buf_free(&value);
   memenv_free(m);
   return lost;
 }
@@ -161,6 +217,7 @@ static void every_truncation(void) {
       CHECK_OK(bc_open_env("/disk/kv", &o, env, &bc, &e), &e);
       CHECK_OK(bitcask_put(bc, "new", 3, "value", 5, &e), &e);
       CHECK_OK(bitcask_verify(bc, NULL, NULL, NULL, &n_problems, &e), &e);
+      check_history(bc, files[i].path, files[i].n * 8);
       CHECK_OK(bitcask_close(bc, &e), &e);
       memenv_free(m);
     }

@@ -6,7 +6,7 @@ REPLACE INTO kv VALUES ('a', 'second');
 INSERT INTO kv VALUES ('b', x'00ff'), ('c', '');
 DELETE FROM kv WHERE key = 'b';
 SELECT file_id, offset, size, key, quote(value), kind, live FROM bitcask_history('kv');
-SELECT count(*) FROM bitcask_history('kv') WHERE abs(tstamp - unixepoch()) < 60;
+SELECT count(*) FROM bitcask_history('kv') WHERE abs(tstamp - strftime('%s', 'now')) < 60;
 -- The live ones are the table.
 SELECT key, value FROM bitcask_history('kv') WHERE live EXCEPT SELECT key, value FROM kv;
 SELECT count(*) FROM kv;

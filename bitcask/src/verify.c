@@ -54,11 +54,34 @@ static int on_hint(void *ctx, const bc_hint_entry *e) {
   return step(ctx);
 }
 
+/* *size: of the data file, *gone if there is none of that name. */
+static int size_on_disk(verifier *v, uint32_t id, uint64_t *size, bool *gone) {
+  bitcask *bc = v->snap->bc;
+  bitcask_buf path = {0};
+  bc_stat st = {0};
+  int rc = BITCASK_OK, e;
+
+  if (bc_name_data(&path, bc->dir, id, "")) return bc_err_nomem(v->err);
+  e = bc->env->stat(bc->env->ctx, (char *)path.data, &st);
+  *gone = e == ENOENT;
+  *size = st.size;
+  if (e && !*gone) rc = bc_err_os(v->err, e, "cannot stat %s", path.data);
+  bitcask_buf_free(&path);
+  return rc;
+}
+
 static int verify_hint(verifier *v, const bc_datafile *df) {
   bitcask *bc = v->snap->bc;
+  uint64_t size;
+  bool gone;
   int rc;
+
+  /* First the hint: from when it is there the file does not grow any more, be it
+  ** longer than when the snapshot was taken. */
   if (!bc_hint_exists(bc->env, bc->dir, df->id)) return BITCASK_OK;
-  rc = bc_hint_load(bc->env, bc->dir, df->id, atomic_load(&df->size), on_hint, v, v->err);
+  rc = size_on_disk(v, df->id, &size, &gone);
+  if (rc || gone) return rc;
+  rc = bc_hint_load(bc->env, bc->dir, df->id, size, on_hint, v, v->err);
   if (rc == BITCASK_CORRUPT) rc = tell(v, 0, "the hint file does not fit the data file");
   return rc == BITCASK_NOTFOUND ? BITCASK_OK : rc;
 }
@@ -89,19 +112,13 @@ static int verify_gone(verifier *v, uint32_t id) {
 
 /* Is the file of that name still as long as it was? */
 static int verify_size(verifier *v, const bc_datafile *df) {
-  bitcask *bc = v->snap->bc;
-  uint64_t size = bc_snapshot_limit(v->snap, df);
-  bitcask_buf path = {0};
-  bc_stat st = {0};
-  int rc = BITCASK_OK, e;
-
-  if (bc_name_data(&path, bc->dir, df->id, "")) return bc_err_nomem(v->err);
-  e = bc->env->stat(bc->env->ctx, (char *)path.data, &st);
-  if (e && e != ENOENT) rc = bc_err_os(v->err, e, "cannot stat %s", path.data);
-  if (e == ENOENT) rc = verify_gone(v, df->id);
-  if (!e && st.size < size) rc = tell(v, st.size, "the file has been cut from outside");
-  bitcask_buf_free(&path);
-  return rc;
+  uint64_t size;
+  bool gone;
+  int rc = size_on_disk(v, df->id, &size, &gone);
+  if (rc) return rc;
+  if (gone) return verify_gone(v, df->id);
+  return size < bc_snapshot_limit(v->snap, df) ? tell(v, size, "the file has been cut from outside")
+                                               : BITCASK_OK;
 }
 
 static int verify_file(verifier *v, bc_datafile *df) {

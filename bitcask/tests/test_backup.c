@@ -12,6 +12,8 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 
 enum { N_KEYS = 37, PAD_SZ = 59000 };
 
@@ -97,8 +99,12 @@ static unsigned links_of(const char *dir, unsigned id, const char *kind) {
 /* The writer counts: count c goes to key c % N_KEYS, every 11th one deletes it
 ** instead, and three at a time are one transaction.  So a state says which one
 ** it is, and each count has exactly one. */
-static atomic_bool stop;
-static atomic_uint acknowledged;
+typedef struct progress {
+  atomic_bool stop;
+  atomic_uint acknowledged;
+} progress;
+
+static progress *shared; /* between processes, too */
 
 static void write_count(bitcask_txn *txn, unsigned c) {
   bitcask_error err;
@@ -116,7 +122,7 @@ static void *count_up(void *arg) {
   bitcask_txn *txn;
   bitcask_error err;
 
-  for (unsigned c = 1; !atomic_load(&stop); c += 3) {
+  for (unsigned c = 1; !atomic_load(&shared->stop); c += 3) {
     if (bitcask_begin(bc, 20000, &txn, &err)) break;
     for (unsigned i = 0; i < 3; i++) write_count(txn, c + i);
     if (bitcask_txn_prepare(txn, &err)) {
@@ -124,7 +130,7 @@ static void *count_up(void *arg) {
       break;
     }
     bitcask_txn_publish(txn);
-    atomic_store(&acknowledged, c + 2);
+    atomic_store(&shared->acknowledged, c + 2);
   }
   return NULL;
 }
@@ -132,7 +138,7 @@ static void *count_up(void *arg) {
 static void *merge_on(void *arg) {
   bitcask_merge_options o = {.kind = BITCASK_MERGE_ALL};
   bitcask_error err;
-  while (!atomic_load(&stop)) {
+  while (!atomic_load(&shared->stop)) {
     if (bitcask_merge(arg, &o, NULL, &err)) fprintf(stderr, "merge: %s\n", err.text);
     usleep(500);
   }
@@ -164,38 +170,83 @@ static unsigned count_of(const model *m) {
   return (max + 2) / 3 * 3;
 }
 
-static void one_moment(void) {
-  char *dir = tempdir_make();
-  bitcask *bc = open_dir(dir, 2000);
-  pthread_t writer, merger;
+/* A writer and a merger at work on the directory, until `shared` says stop. */
+static void work_on(const char *dir, pthread_t *threads, bitcask **bc) {
+  *bc = open_dir(dir, 2000);
+  pthread_create(&threads[0], NULL, count_up, *bc);
+  pthread_create(&threads[1], NULL, merge_on, *bc);
+}
 
-  atomic_store(&stop, false);
-  pthread_create(&writer, NULL, count_up, bc);
-  pthread_create(&merger, NULL, merge_on, bc);
-  while (atomic_load(&acknowledged) < 300) usleep(1000);
-  for (int i = 0; i < 40; i++) {
-    char *copy = path_in(dir, "-copy");
-    unsigned before = atomic_load(&acknowledged), count;
-    model want = {0}, got = {0};
-    uint64_t n_files = 0;
-
-    CHECK_OK(bitcask_backup(bc, copy, NULL, NULL, &n_files, &e), &e);
-    CHECK(n_files > 0);
-    read_copy(copy, &got);
-    count = count_of(&got);
-    CHECK(count >= before);
-    state_at(count, &want);
-    expect_equal(&want, &got);
-    model_clear(&want);
-    model_clear(&got);
-    tempdir_remove(copy);
-  }
-  atomic_store(&stop, true);
-  pthread_join(writer, NULL);
-  pthread_join(merger, NULL);
+static void end_work(pthread_t *threads, bitcask *bc) {
+  pthread_join(threads[0], NULL);
+  pthread_join(threads[1], NULL);
   CHECK_OK(bitcask_close(bc, &e), &e);
+}
+
+static pid_t work_in_child(const char *dir) {
+  pthread_t threads[2];
+  bitcask *bc;
+  pid_t pid = fork();
+
+  if (pid) return pid;
+  work_on(dir, threads, &bc);
+  end_work(threads, bc);
+  _exit(test_bad != 0);
+}
+
+static void back_up_and_check(bitcask *bc, const char *dir) {
+  char *copy = path_in(dir, "-copy");
+  unsigned before = atomic_load(&shared->acknowledged), count;
+  model want = {0}, got = {0};
+  uint64_t n_files = 0;
+
+  CHECK_OK(bitcask_backup(bc, copy, NULL, NULL, &n_files, &e), &e);
+  CHECK(n_files > 0);
+  read_copy(copy, &got);
+  count = count_of(&got);
+  CHECK(count >= before);
+  state_at(count, &want);
+  expect_equal(&want, &got);
+  model_clear(&want);
+  model_clear(&got);
+  tempdir_remove(copy);
+}
+
+static void one_moment(bool in_child) {
+  char *dir = tempdir_make();
+  pthread_t threads[2];
+  bitcask *bc;
+  pid_t child = 0;
+  int status = 0;
+
+  shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (in_child)
+    child = work_in_child(dir);
+  else
+    work_on(dir, threads, &bc);
+  while (atomic_load(&shared->acknowledged) < 300) usleep(1000);
+  if (in_child) bc = open_dir(dir, 2000);
+  for (int i = 0; i < 40; i++) {
+    uint64_t n;
+    back_up_and_check(bc, dir);
+    /* Files that come and go are no damage. */
+    CHECK_OK(bitcask_verify(bc, print_problem, NULL, NULL, &n, &e), &e);
+    CHECK_OK(bitcask_verify_structure(bc, print_problem, NULL, NULL, &n, &e), &e);
+  }
+  atomic_store(&shared->stop, true);
+  if (in_child) {
+    CHECK_OK(bitcask_close(bc, &e), &e);
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+  } else {
+    end_work(threads, bc);
+  }
+  munmap(shared, 4096);
   tempdir_remove(dir);
 }
+
+static void one_moment_of_threads(void) { one_moment(false); }
+static void one_moment_of_processes(void) { one_moment(true); }
 
 /* A merge is stopped between two inputs; the second has an old tombstone of a key
 ** that is live.  It is deleted after the moment of the backup, and so the merge
@@ -458,7 +509,8 @@ static void interrupted(void) {
 }
 
 int main(void) {
-  RUN(one_moment);
+  RUN(one_moment_of_threads);
+  RUN(one_moment_of_processes);
   RUN(output_that_grows);
   RUN(sides_are_apart);
   RUN(active_is_copied);

@@ -5,6 +5,7 @@
 #include "problems.h"
 #include "error.h"
 #include "report.h"
+#include "wait.h"
 
 #include <string.h>
 

@@ -8,8 +8,6 @@
 #ifndef VT_REPORT_H
 #define VT_REPORT_H
 
-#include "wait.h"
-
 #include "session.h"
 
 /* The first member of each kind's own cursor. */

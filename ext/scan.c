@@ -9,6 +9,7 @@
 #include "error.h"
 #include "report.h"
 #include "table.h"
+#include "wait.h"
 
 typedef struct scan_cursor {
   vt_report_cursor base;

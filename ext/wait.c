@@ -10,11 +10,14 @@
 enum { SLICE_MS = 50 };
 
 int vt_poll_init(vt_poll *p, sqlite3 *db) {
+  int rc = SQLITE_OK;
   p->db = db;
   p->stmt = NULL;
-  return vt_host_has(VT_HOST_IS_INTERRUPTED)
-             ? SQLITE_OK
-             : sqlite3_prepare_v2(db, "SELECT 1", -1, &p->stmt, NULL);
+  if (!vt_host_has(VT_HOST_IS_INTERRUPTED)) {
+    rc = sqlite3_prepare_v2(db, "SELECT 1", -1, &p->stmt, NULL);
+  }
+  /* Where an authorizer forbids the question nothing is ever interrupted. */
+  return rc == SQLITE_AUTH ? SQLITE_OK : rc;
 }
 
 int vt_poll_begin(vt_poll *p, sqlite3 *db, bitcask_error *e) {
@@ -32,7 +35,7 @@ int vt_poll_interrupted(void *poll) {
   vt_poll *p = poll;
   int interrupted;
   if (!p->stmt) {
-    return vt_host_is_interrupted(p->db);
+    return vt_host_has(VT_HOST_IS_INTERRUPTED) && vt_host_is_interrupted(p->db);
   }
   /* A step fails while the connection is interrupted, in every version. */
   interrupted = sqlite3_step(p->stmt) == SQLITE_INTERRUPT;

@@ -13,7 +13,7 @@
 */
 typedef struct vt_poll {
   sqlite3 *db;
-  sqlite3_stmt *stmt; /* NULL where the host can be asked directly */
+  sqlite3_stmt *stmt; /* NULL where the host can be asked directly, or must not be asked */
 } vt_poll;
 
 int vt_poll_init(vt_poll *p, sqlite3 *db); /* SQLite code */

@@ -1,7 +1,7 @@
 /*
 ** bitcask.c - the façade of bitcask.h: opening and closing, single operations,
 ** statistics.  Transactions are in txn.c, snapshots and iteration in fold.c,
-** merge in merge.c, verify in verify.c.
+** merge in merge.c, verify in verify.c, backup in backup.c, history in history.c.
 */
 #include "bitcask.h"
 

@@ -4,6 +4,7 @@
 #include "declaration.h"
 #include "cursor.h"
 #include "table.h"
+#include "write.h"
 
 #include <string.h>
 
@@ -101,14 +102,9 @@ int vt_declaration_disconnect(sqlite3_vtab *vtab) {
 }
 
 int vt_declaration_destroy(sqlite3_vtab *vtab) {
-  const vt_table *t = (const vt_table *)vtab;
-  /* SQLite forgets a dropped table at once and never tells it how the transaction
-  ** ended: what was written would be lost, or the write lock kept for ever. */
-  if (t->session && t->session->txn) {
-    return SQLITE_LOCKED;
-  }
-  if (t->session) {
-    vt_session_rollback(t->session); /* of savepoints alone that nobody will end */
+  int rc = vt_write_drop(vtab);
+  if (rc != SQLITE_OK) {
+    return rc;
   }
   /* The directory stays: this is called even in a transaction that is rolled back
   ** later. */

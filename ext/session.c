@@ -221,7 +221,9 @@ int vt_session_rollback_to(vt_session *s, int n, bitcask_error *e) {
   if (s->n_marks > n + 2) {
     s->n_marks = n + 2;
   }
-  return s->txn ? bitcask_txn_rollback_to(s->txn, n + 1, e) : BITCASK_OK;
+  /* The mark of a statement has gone if a function that it called has rolled back to
+  ** an older one; what it has written since then is behind the newest that is left. */
+  return s->txn ? bitcask_txn_rollback_to(s->txn, s->n_marks - 1, e) : BITCASK_OK;
 }
 
 void vt_session_release_to(vt_session *s, int n) {

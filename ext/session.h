@@ -38,6 +38,7 @@ typedef struct vt_session {
   struct vt_session *next;
   unsigned refs;
   int n_marks;              /* savepoints known to the transaction, see session.c */
+  unsigned n_told;          /* tables that SQLite tells of savepoints and of the end */
   vt_view *view;            /* what a new cursor may share, NULL if there is none */
   bitcask_snapshot *parked; /* that of the last statement, for the next one; or NULL */
   vt_view *spare;

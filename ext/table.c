@@ -49,7 +49,11 @@ int vt_table_open_store(vt_table *t, bool create) {
   if (rc == BITCASK_OK) {
     rc = vt_session_acquire(t->connection, engine, &t->session, &e);
   }
-  return rc == BITCASK_OK ? SQLITE_OK : vt_table_fail(t, &e);
+  if (rc != BITCASK_OK) {
+    return vt_table_fail(t, &e);
+  }
+  t->part = create ? VT_PART_MADE : VT_PART_NONE;
+  return SQLITE_OK;
 }
 
 int vt_table_open(vt_table *t) { return t->session ? SQLITE_OK : vt_table_open_store(t, false); }

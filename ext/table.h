@@ -11,14 +11,22 @@
 #include "args.h"
 #include "session.h"
 
+/* Is the table part of the connection's transaction? */
+typedef enum vt_part {
+  VT_PART_NONE, /* no: SQLite would never tell it how that ends */
+  VT_PART_MADE, /* it was made in it, and has not heard of the savepoints there are */
+  VT_PART_TOLD  /* SQLite tells it of savepoints and of the end */
+} vt_part;
+
 typedef struct vt_table {
   sqlite3_vtab base; /* first: SQLite knows the table by it */
   vt_connection *connection;
   char *schema;
   char *name;
   vt_args args;
-  char *defect;            /* what is wrong with the arguments, NULL if nothing is */
-  vt_session *session;     /* NULL until first use */
+  char *defect;        /* what is wrong with the arguments, NULL if nothing is */
+  vt_session *session; /* NULL until first use */
+  vt_part part;
   struct vt_cursor *spare; /* a closed cursor and its buffers, for the next one */
 } vt_table;
 
@@ -32,7 +40,8 @@ char *vt_table_path(sqlite3 *db, const char *schema, const char *directory);
 /* Open the store unless it is open.  A SQLite code, the text in base.zErrMsg. */
 int vt_table_open(vt_table *t);
 
-/* Open it now, making the directory if `create`; as above. */
+/* Open it now; `create`: a new table, which makes the directory and belongs to the
+** transaction that it is made in.  As above. */
 int vt_table_open_store(vt_table *t, bool create);
 
 /* Report an engine failure as this table's: its code, the text in base.zErrMsg. */

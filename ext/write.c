@@ -177,14 +177,54 @@ static int delete_row(vt_table *t, sqlite3_value *old_key) {
   return rc == SQLITE_OK ? delete_key(t, &old) : rc;
 }
 
+static void set_part(vt_table *t, vt_part part) {
+  if (t->part != VT_PART_TOLD && part == VT_PART_TOLD) {
+    t->session->n_told++;
+  } else if (t->part == VT_PART_TOLD && part != VT_PART_TOLD) {
+    t->session->n_told--;
+  }
+  t->part = part;
+}
+
+/*
+** A table made in this transaction has not heard of the savepoints that are older,
+** and ROLLBACK TO one of them would pass it by.  Where a statement begins that may
+** fail half-way, SQLite tells all tables of the transaction: here is one.
+*/
+static int ask_for_savepoints(vt_table *t) {
+  sqlite3 *db = t->connection->db;
+  char *sql = sqlite3_mprintf("INSERT INTO \"%w\".\"%w\" SELECT * FROM \"%w\".\"%w\" WHERE 0",
+                              t->schema, t->name, t->schema, t->name);
+  int rc = sql ? sqlite3_exec(db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+  sqlite3_free(sql);
+  if (rc != SQLITE_OK) {
+    return vt_error_vtab_text(&t->base, rc, "%s: %s", t->name, sqlite3_errmsg(db));
+  }
+  set_part(t, VT_PART_TOLD);
+  return SQLITE_OK;
+}
+
+/* Begin the transaction of the store, if the table belongs to SQLite's. */
+static int begin(vt_table *t) {
+  bitcask_error e;
+  if (t->part == VT_PART_NONE) {
+    /* A function that the statement called has rolled back: what is written now would
+    ** never be committed, and the write lock never be released. */
+    return vt_error_vtab_text(&t->base, SQLITE_ABORT_ROLLBACK, "abort due to ROLLBACK");
+  }
+  if (vt_session_begin(t->session, t->args.options.timeout_ms, &e) != BITCASK_OK) {
+    return vt_table_fail(t, &e);
+  }
+  return t->part == VT_PART_MADE ? ask_for_savepoints(t) : SQLITE_OK;
+}
+
 /*
 ** argv[0] is the key of the row there is, NULL for a new one; argv[1] the new
 ** key; then the columns.  argc 1 is a DELETE.
 */
 int vt_write_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_int64 *rowid) {
   vt_table *t = (vt_table *)vtab;
-  /* A table made in this transaction gets no xBegin. */
-  int rc = vt_write_begin(vtab);
+  int rc = begin(t); /* a table made in this transaction gets no xBegin */
   if (rc != SQLITE_OK) {
     return rc;
   }
@@ -202,11 +242,14 @@ int vt_write_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_
 
 int vt_write_begin(sqlite3_vtab *vtab) {
   vt_table *t = (vt_table *)vtab;
-  bitcask_error e;
   int rc = vt_table_open(t);
-  if (rc == SQLITE_OK &&
-      vt_session_begin(t->session, t->args.options.timeout_ms, &e) != BITCASK_OK) {
-    rc = vt_table_fail(t, &e);
+  if (rc != SQLITE_OK) {
+    return rc;
+  }
+  set_part(t, VT_PART_TOLD);
+  rc = begin(t);
+  if (rc != SQLITE_OK) {
+    set_part(t, VT_PART_NONE); /* SQLite leaves it out then */
   }
   return rc;
 }
@@ -225,6 +268,7 @@ int vt_write_commit(sqlite3_vtab *vtab) {
   vt_table *t = (vt_table *)vtab;
   if (t->session) {
     vt_session_commit(t->session);
+    set_part(t, VT_PART_NONE);
   }
   return SQLITE_OK;
 }
@@ -233,6 +277,7 @@ int vt_write_rollback(sqlite3_vtab *vtab) {
   vt_table *t = (vt_table *)vtab;
   if (t->session) {
     vt_session_rollback(t->session);
+    set_part(t, VT_PART_NONE);
   }
   return SQLITE_OK;
 }
@@ -242,6 +287,9 @@ int vt_write_savepoint(sqlite3_vtab *vtab, int n) {
   bitcask_error e;
   if (t->session && vt_session_savepoint(t->session, n, &e) != BITCASK_OK) {
     return vt_table_fail(t, &e);
+  }
+  if (t->session) {
+    set_part(t, VT_PART_TOLD); /* of this one, and so of ROLLBACK TO all that are older */
   }
   return SQLITE_OK;
 }
@@ -260,5 +308,23 @@ int vt_write_rollback_to(sqlite3_vtab *vtab, int n) {
   if (t->session && vt_session_rollback_to(t->session, n, &e) != BITCASK_OK) {
     return vt_table_fail(t, &e);
   }
+  return SQLITE_OK;
+}
+
+int vt_write_drop(sqlite3_vtab *vtab) {
+  vt_table *t = (vt_table *)vtab;
+  if (!t->session) {
+    return SQLITE_OK;
+  }
+  /* SQLite forgets a dropped table at once and never tells it how the transaction
+  ** ended.  If it tells no other of the directory, what was written would be lost, and
+  ** the write lock kept for ever. */
+  if (t->session->n_told == (t->part == VT_PART_TOLD)) {
+    if (t->session->txn) {
+      return SQLITE_LOCKED;
+    }
+    vt_session_rollback(t->session); /* of savepoints alone that nobody will end */
+  }
+  set_part(t, VT_PART_NONE);
   return SQLITE_OK;
 }

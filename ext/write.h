@@ -15,4 +15,8 @@ int vt_write_savepoint(sqlite3_vtab *vtab, int n);
 int vt_write_release(sqlite3_vtab *vtab, int n);
 int vt_write_rollback_to(sqlite3_vtab *vtab, int n);
 
+/* Take a table that is being dropped out of the transaction.  SQLITE_LOCKED: it is the
+** only one that can end what was written. */
+int vt_write_drop(sqlite3_vtab *vtab);
+
 #endif

@@ -6,6 +6,8 @@
 **
 **     N=200000        keys
 **     VALUE=100,1024  bytes of a value, one run each
+**     SCALE=10000000  keys where many are the point, with values of 100 bytes; N if
+**                     that is given
 **     R=5             repetitions; the medians are printed
 **     ONLY=           measurements whose name contains this text
 **     DIR=build/bench.d   where the stores are made (and removed again)
@@ -16,6 +18,7 @@
 */
 #include "bench.h"
 #include "report.h"
+#include "scale.h"
 #include "workload.h"
 
 #include "bitcask.h"
@@ -33,6 +36,7 @@
 /* The last one is left out from OVERFLOW_SZ up: its rows then overflow their
 ** pages, which makes it many times slower than the other, and no peer. */
 #define OVERFLOW_SZ 1024
+#define SCALE_VALUE_SZ 100
 static const engine *const sql_engines[] = {&sql_bitcask, &sql_bitcask_file, &sql_rowid,
                                             &sql_without_rowid};
 static const engine *const c_engines[] = {&capi_bitcask, &capi_lmdb, &capi_lmdb_writemap};
@@ -98,14 +102,16 @@ int main(int argc, char **argv) {
   char *module = path_beside(argv[0], "bitcask.so");
   char *csv = path_beside(argv[0], "bench.csv");
   char *beside = path_beside(argv[0], "bench.d"), *dir;
-  const char *n, *reps, *values;
+  const char *n, *scale, *reps, *values;
   options o;
 
   set_from_arguments(argc, argv);
+  scale = setting("SCALE", setting("N", "10000000"));
   n = setting("N", "200000");
   reps = setting("R", "5");
   values = setting("VALUE", "100,1024");
   o.n = number("N", &n, 1000, UINT32_MAX);
+  o.scale = number("SCALE", &scale, 10000, UINT32_MAX);
   o.reps = (unsigned)number("R", &reps, 1, MAX_REPS);
   o.only = setting("ONLY", "");
   dir = make_base_dir(setting("DIR", beside));
@@ -120,6 +126,8 @@ int main(int argc, char **argv) {
     workload_run_all(&o, c_engines, COUNT_OF(c_engines));
     own_run(&o);
   }
+  item_init(SCALE_VALUE_SZ);
+  scale_run(&o);
   report_close();
   item_release();
   free(module);

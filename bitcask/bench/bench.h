@@ -80,6 +80,7 @@ void sql_set_module(const char *path);
 
 typedef struct options {
   uint64_t n;       /* keys */
+  uint64_t scale;   /* keys of the measurements with many */
   unsigned reps;    /* of every measurement */
   const char *only; /* part of the names of the measurements wanted; "" is all */
   const char *dir;  /* where the stores are: absolute, and there */

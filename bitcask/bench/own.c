@@ -2,71 +2,25 @@
 ** own.c - what only our engine has: merge, rebuilding the keydir, memory a key.
 */
 #include "bench.h"
-#include "plan.h"
+#include "direct.h"
 #include "report.h"
 
-#include "bitcask.h"
-
-#include <dirent.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#define N_FILES 8                        /* that the data is spread over, so that most are sealed */
 #define LEAST_MERGE ((uint64_t)64 << 20) /* bytes, lest the syncs be all that is measured */
 
 static const engine *const columns[] = {&capi_bitcask};
-
-static void check(int rc, const bitcask_error *e) {
-  if (rc != BITCASK_OK) {
-    bench_die("bitcask: %s: %s", bitcask_strerror(rc), e->text);
-  }
-}
-
-static bitcask *open_dir(const char *dir, bool read_only, uint64_t max_file_size) {
-  bitcask_options o;
-  bitcask_error e;
-  bitcask *bc;
-
-  bitcask_options_init(&o);
-  o.read_only = read_only;
-  o.create = !read_only;
-  o.sync = BITCASK_SYNC_NORMAL;
-  o.timeout_ms = 10000; /* a merge holds the write lock now and then */
-  o.max_file_size = max_file_size;
-  check(bitcask_open(dir, &o, &bc, &e), &e);
-  return bc;
-}
-
-static void close_dir(bitcask *bc) {
-  bitcask_error e;
-  check(bitcask_close(bc, &e), &e);
-}
-
-static void put_item(bitcask *bc, uint64_t item, uint64_t version, uint8_t *value) {
-  char key[KEY_SZ];
-  bitcask_error e;
-
-  item_key(item, key);
-  item_value(item, version, value);
-  check(bitcask_put(bc, key, KEY_SZ, value, item_value_sz(), &e), &e);
-}
 
 /* Every item is there, in version 2 if it is even and was overwritten. */
 static void check_items(bitcask *bc, uint64_t n, bool overwritten) {
   bitcask_buf buf = {0};
 
   for (uint64_t i = 0; i < n; i++) {
-    char key[KEY_SZ];
-    bitcask_error e;
-    uint64_t version, want = overwritten && i % 2 == 0 ? 2 : 1;
+    uint64_t version = direct_get(bc, i, &buf), want = overwritten && i % 2 == 0 ? 2 : 1;
 
-    item_key(i, key);
-    check(bitcask_get(bc, key, KEY_SZ, &buf, &e), &e);
-    bench_check_value("bitcask", i, buf.data, buf.size, &version);
     if (version != want) {
       bench_die("bitcask: item %" PRIu64 " has version %" PRIu64 ", not %" PRIu64, i, version,
                 want);
@@ -75,71 +29,27 @@ static void check_items(bitcask *bc, uint64_t n, bool overwritten) {
   bitcask_buf_free(&buf);
 }
 
-static uint64_t file_size_for(uint64_t n) { return n * (14 + KEY_SZ + item_value_sz()) / N_FILES; }
+static void check_all(bitcask *bc, uint64_t n) { check_items(bc, n, false); }
 
 /* -------------------------------------------------------------------- rebuild */
-
-/* Links the data files of `from`, and its hint files if asked, to `to`: a
-** directory without anything else that could speed up an open. */
-static void link_files(const char *from, const char *to, bool hints) {
-  DIR *d = opendir(from);
-  struct dirent *entry;
-
-  if (!d) {
-    bench_die("cannot read %s", from);
-  }
-  while ((entry = readdir(d))) {
-    const char *suffix = strstr(entry->d_name, ".bitcask.");
-    char *a = NULL, *b = NULL;
-
-    if (!suffix || !(strcmp(suffix, ".bitcask.data") == 0 ||
-                     (hints && strcmp(suffix, ".bitcask.hint") == 0))) {
-      continue;
-    }
-    if (asprintf(&a, "%s/%s", from, entry->d_name) < 0 ||
-        asprintf(&b, "%s/%s", to, entry->d_name) < 0 || link(a, b)) {
-      bench_die("cannot link %s in %s", entry->d_name, to);
-    }
-    free(a);
-    free(b);
-  }
-  closedir(d);
-}
-
-/* Million keys a second that opening `from` takes in. */
-static double rebuild(const options *o, const char *from, bool hints) {
-  char *dir = bench_make_dir(o->dir, "rebuild");
-  uint64_t start, ns;
-  bitcask *bc;
-
-  link_files(from, dir, hints);
-  start = bench_now_ns();
-  bc = open_dir(dir, true, file_size_for(o->n));
-  ns = bench_now_ns() - start;
-  check_items(bc, o->n, false);
-  close_dir(bc);
-  bench_remove_dir(dir);
-  free(dir);
-  return (double)o->n * 1e3 / (double)ns;
-}
 
 static void measure_rebuild(const options *o) {
   char *dir = bench_make_dir(o->dir, "own");
   uint8_t *value = bench_alloc(item_value_sz());
   samples hints = {0}, data = {0}, memory = {0};
-  bitcask *bc = open_dir(dir, false, file_size_for(o->n));
+  bitcask *bc = direct_open(dir, false, direct_file_size(o->n));
   bitcask_status_info info;
   bitcask_error e;
 
   for (uint64_t i = 0; i < o->n; i++) {
-    put_item(bc, i, 1, value);
+    direct_put(bc, i, 1, value);
   }
-  check(bitcask_status(bc, &info, &e), &e);
+  direct_check(bitcask_status(bc, &info, &e), &e);
   samples_add(&memory, (double)info.keydir_bytes / (double)info.keys);
-  close_dir(bc);
+  direct_close(bc);
   for (unsigned rep = 0; rep < o->reps; rep++) {
-    samples_add(&hints, rebuild(o, dir, true));
-    samples_add(&data, rebuild(o, dir, false));
+    samples_add(&hints, direct_rebuild(o->dir, dir, true, o->n, check_all));
+    samples_add(&data, direct_rebuild(o->dir, dir, false, o->n, check_all));
   }
   report_row("memory of the keydir a key", "bytes", &memory, 56);
   report_row("open from hints", "M keys/s", &hints, 10);
@@ -168,16 +78,12 @@ static void *stand_by(void *arg) {
   rng r = {7};
 
   while (!atomic_load(&b->stop)) {
-    uint64_t item = rng_below(&r, b->n), version, start = bench_now_ns(), ns;
-    char key[KEY_SZ];
-    bitcask_error e;
+    uint64_t item = rng_below(&r, b->n), start = bench_now_ns(), ns;
 
     if (item % 8 == 1) {
-      put_item(b->bc, item, 1, value);
+      direct_put(b->bc, item, 1, value);
     } else {
-      item_key(item, key);
-      check(bitcask_get(b->bc, key, KEY_SZ, &buf, &e), &e);
-      bench_check_value("bitcask", item, buf.data, buf.size, &version);
+      direct_get(b->bc, item, &buf);
     }
     ns = bench_now_ns() - start;
     b->longest_ns = ns > b->longest_ns ? ns : b->longest_ns;
@@ -194,7 +100,7 @@ static uint32_t *half_dead_files(bitcask *bc, size_t *n_ids, uint64_t *bytes) {
   uint32_t *ids;
   size_t n;
 
-  check(bitcask_files(bc, &files, &n, &e), &e);
+  direct_check(bitcask_files(bc, &files, &n, &e), &e);
   ids = bench_alloc(n * sizeof *ids);
   *n_ids = 0;
   *bytes = 0;
@@ -215,16 +121,16 @@ static uint32_t *half_dead_files(bitcask *bc, size_t *n_ids, uint64_t *bytes) {
 ** first pass are half dead, evenly. */
 static bitcask *make_half_dead(const char *dir, uint64_t n) {
   uint8_t *value = bench_alloc(item_value_sz());
-  bitcask *bc = open_dir(dir, false, file_size_for(n));
+  bitcask *bc = direct_open(dir, false, direct_file_size(n));
   bitcask_error e;
 
   for (uint64_t i = 0; i < n; i++) {
-    put_item(bc, i, 1, value);
+    direct_put(bc, i, 1, value);
   }
   for (uint64_t i = 0; i < n; i += 2) {
-    put_item(bc, i, 2, value);
+    direct_put(bc, i, 2, value);
   }
-  check(bitcask_sync(bc, &e), &e);
+  direct_check(bitcask_sync(bc, &e), &e);
   free(value);
   return bc;
 }
@@ -250,7 +156,7 @@ static double merge(const options *o, bool with_bystander) {
     bench_die("no threads");
   }
   ns = bench_now_ns();
-  check(bitcask_merge(bc, &mo, NULL, &e), &e);
+  direct_check(bitcask_merge(bc, &mo, NULL, &e), &e);
   ns = bench_now_ns() - ns;
   if (with_bystander) {
     atomic_store(&b.stop, true);
@@ -259,7 +165,7 @@ static double merge(const options *o, bool with_bystander) {
     }
   }
   check_items(bc, n, true);
-  close_dir(bc);
+  direct_close(bc);
   bench_remove_dir(dir);
   free(ids);
   free(dir);

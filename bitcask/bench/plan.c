@@ -3,7 +3,10 @@
 */
 #include "plan.h"
 
+#include <pthread.h>
 #include <stdlib.h>
+
+#define N_THREADS 2
 
 static uint64_t missing_item(rng *r) { return FIRST_MISSING + rng_below(r, UINT32_MAX); }
 
@@ -127,4 +130,56 @@ void plan_verify(const plan *p, const engine *e, void *store) {
       bench_die("%s: item %llu was not stored", e->name, (unsigned long long)o->item);
     }
   }
+}
+
+typedef struct worker {
+  pthread_t thread;
+  const engine *e;
+  void *whole; /* the store to share */
+  const char *dir;
+  plan part;
+  pthread_barrier_t *ready; /* passed when both connections are open */
+  uint64_t start, end;      /* by the thread itself: nobody sees when another is let run */
+} worker;
+
+/* The connection is opened and closed here: LMDB binds a reader to a thread. */
+static void *work(void *arg) {
+  worker *w = arg;
+  void *store = w->e->share(w->whole, w->dir);
+  plan warm = {w->part.ops, 1, 0, false, 0};
+
+  plan_run(&warm, w->e, store);
+  pthread_barrier_wait(w->ready);
+  w->start = bench_now_ns();
+  plan_run(&w->part, w->e, store);
+  w->end = bench_now_ns();
+  w->e->close(store);
+  return NULL;
+}
+
+uint64_t plan_run_divided(const plan *p, const engine *e, void *store, const char *dir) {
+  pthread_barrier_t ready;
+  worker workers[N_THREADS];
+  size_t each = p->n / N_THREADS;
+  uint64_t start = UINT64_MAX, end = 0;
+
+  if (pthread_barrier_init(&ready, NULL, N_THREADS)) {
+    bench_die("no barriers");
+  }
+  for (size_t i = 0; i < N_THREADS; i++) {
+    plan part = {p->ops + i * each, each, p->batch, p->write, p->version};
+    workers[i] = (worker){.e = e, .whole = store, .dir = dir, .part = part, .ready = &ready};
+    if (pthread_create(&workers[i].thread, NULL, work, &workers[i])) {
+      bench_die("no threads");
+    }
+  }
+  for (size_t i = 0; i < N_THREADS; i++) {
+    if (pthread_join(workers[i].thread, NULL)) {
+      bench_die("a thread is lost");
+    }
+    start = workers[i].start < start ? workers[i].start : start;
+    end = workers[i].end > end ? workers[i].end : end;
+  }
+  pthread_barrier_destroy(&ready);
+  return end - start;
 }

@@ -41,6 +41,10 @@ uint64_t plan_run(const plan *p, const engine *e, void *store);
 /* As plan_run, and the longest single operation in *longest_ns. */
 uint64_t plan_run_timed(const plan *p, const engine *e, void *store, uint64_t *longest_ns);
 
+/* The plan divided between two threads, each with its own `share` of the store.
+** Nanoseconds from the start of both to the end of the last. */
+uint64_t plan_run_divided(const plan *p, const engine *e, void *store, const char *dir);
+
 /* Not timed: after the plan has run, is everything that it wrote there? */
 void plan_verify(const plan *p, const engine *e, void *store);
 

@@ -113,8 +113,8 @@ void report_row(const char *name, const char *unit, const samples *s, double tar
   double peer = strcmp(unit, "ns") == 0 ? best_peer(s) : 0;
   double ratio = peer > 0 ? peer / mine : 0;
   double judged = ratio > 0 ? ratio : mine;
-  bool at_most = strcmp(unit, "ms") == 0 || strcmp(unit, "bytes") == 0;
-  char label[64], goal[32] = "";
+  bool at_most = ratio <= 0 && !strstr(unit, "/s") && strcmp(unit, "x") != 0;
+  char label[128], goal[32] = "";
 
   snprintf(label, sizeof label, "%s, %s", name, unit);
   printf("%-*s", NAME_WIDTH, label);

@@ -24,8 +24,8 @@ void report_head(const char *title, const engine *const *engines, size_t n);
 
 /* One line.  In unit "ns" the ratio is that of the best peer's median to ours
 ** (the first engine's) and has to reach the target; in other units there is no
-** ratio and our own value has to: at most the target in "ms" and "bytes", at
-** least in the others.  Target 0: none.  An engine without samples was not
+** ratio and our own value has to: at least the target in "x" and "... a second"
+** ("MB/s"), at most in the others.  Target 0: none.  An engine without samples was not
 ** measured. */
 void report_row(const char *name, const char *unit, const samples *s, double target);
 

@@ -12,12 +12,10 @@
 #include "report.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define MAX_ENGINES 8
-#define N_THREADS 2
 #define EVERYTHING SIZE_MAX /* in one transaction */
 
 /* An engine and its store. */
@@ -178,69 +176,15 @@ static double run_open(const job *j) {
   return (double)ns / 1e6;
 }
 
-typedef struct worker {
-  pthread_t thread;
-  const slot *s;
-  plan part;
-  pthread_barrier_t *start; /* passed when the connection is open */
-  pthread_barrier_t *end;   /* passed when the plan has run */
-} worker;
-
-/* The connection is opened and closed here: LMDB binds a reader to a thread. */
-static void *work(void *arg) {
-  worker *w = arg;
-  void *store = w->s->e->share(w->s->store, w->s->dir);
-  plan warm = {w->part.ops, 1, 0, false, 0};
-
-  plan_run(&warm, w->s->e, store);
-  pthread_barrier_wait(w->start);
-  plan_run(&w->part, w->s->e, store);
-  pthread_barrier_wait(w->end);
-  w->s->e->close(store);
-  return NULL;
-}
-
-/* The plan divided among N_THREADS threads.  Nanoseconds from start to end. */
-static uint64_t run_divided(const slot *s, const plan *p) {
-  pthread_barrier_t start, end;
-  worker workers[N_THREADS];
-  size_t each = p->n / N_THREADS;
-  uint64_t ns;
-
-  if (pthread_barrier_init(&start, NULL, N_THREADS + 1) ||
-      pthread_barrier_init(&end, NULL, N_THREADS + 1)) {
-    bench_die("no barriers");
-  }
-  for (size_t i = 0; i < N_THREADS; i++) {
-    plan part = {p->ops + i * each, each, p->batch, p->write, p->version};
-    workers[i] = (worker){.s = s, .part = part, .start = &start, .end = &end};
-    if (pthread_create(&workers[i].thread, NULL, work, &workers[i])) {
-      bench_die("no threads");
-    }
-  }
-  pthread_barrier_wait(&start);
-  ns = bench_now_ns();
-  pthread_barrier_wait(&end);
-  ns = bench_now_ns() - ns;
-  for (size_t i = 0; i < N_THREADS; i++) {
-    if (pthread_join(workers[i].thread, NULL)) {
-      bench_die("a thread is lost");
-    }
-  }
-  pthread_barrier_destroy(&start);
-  pthread_barrier_destroy(&end);
-  return ns;
-}
-
 static double run_threads(const job *j) {
-  return (double)run_divided(j->s, j->p) / (double)j->p->n;
+  return (double)plan_run_divided(j->p, j->s->e, j->s->store, j->s->dir) / (double)j->p->n;
 }
 
 /* How many times faster two threads are than one. */
 static double run_scaling(const job *j) {
   uint64_t alone = plan_run(j->p, j->s->e, j->s->store);
 
-  return (double)alone / (double)run_divided(j->s, j->p);
+  return (double)alone / (double)plan_run_divided(j->p, j->s->e, j->s->store, j->s->dir);
 }
 
 /* ------------------------------------------------------------------ the table */

@@ -247,8 +247,10 @@ void bc_lock_leave(bc_state *st, const char *dir, bool *admitted) {
   for (int i = 0; i < 2 && !others; i++) {
     if (!bc_name_in(&path, dir, names[i])) (void)env->unlink(env->ctx, (char *)path.data);
   }
-  /* The others write lock files of their own at their next transaction. */
-  if (!others || bc_state_lock_pid(st) == st->pid) bc_state_set_lock_pid(st, 0);
+  /* While there are others the files stay, and the note that they are ours: the
+  ** process they name may live on, and would pass for one of basho/bitcask's.
+  ** When it ends, the next transaction puts another pid in them. */
+  if (!others) bc_state_set_lock_pid(st, 0);
   (void)try_lock(st, ADMIT_BYTE, BC_UNLOCK);
   bitcask_buf_free(&path);
 }

@@ -366,6 +366,47 @@ static void killed_holder_does_not_block(void) {
   teardown();
 }
 
+/* ------------------------------------------------------------- one that leaves */
+
+/* Writes, closes when it is told to, and lives on. */
+static int part_leaver(const char *arg) {
+  bitcask *bc = open_dir(BITCASK_SYNC_FULL, 0);
+  bitcask_error e = {0};
+  (void)arg;
+
+  if (!bc || bitcask_put(bc, "k", 1, "leaver", 6, &e)) {
+    fprintf(stderr, "the leaver: %s\n", e.text);
+    _exit(1);
+  }
+  atomic_store(&sh->ready, 1);
+  while (!atomic_load(&sh->stop)) usleep(100);
+  if (bitcask_close(bc, &e)) atomic_store(&sh->failed, 1);
+  atomic_store(&sh->seen, 1);
+  for (;;) pause();
+}
+
+/* The lock files named the one that closed: nobody may take it for a writer of the
+** reference because its process is alive. */
+static void closed_writer_does_not_block(void) {
+  bitcask_error e = {0};
+  bitcask *bc;
+  pid_t pid;
+
+  setup();
+  pid = start("leaver", "");
+  bc = open_dir(BITCASK_SYNC_FULL, 0);
+  CHECK_OK(bitcask_put(bc, "k", 1, "second", 6, &e), &e);
+  atomic_store(&sh->stop, 1);
+  for (double end = now() + 20; !atomic_load(&sh->seen) && now() < end;) usleep(100);
+  CHECK_EQ(atomic_load(&sh->seen), 1);
+  CHECK_EQ(atomic_load(&sh->failed), 0);
+  CHECK_OK(bitcask_put(bc, "k", 1, "third", 5, &e), &e);
+  expect_kill(pid);
+  CHECK_OK(bitcask_put(bc, "k", 1, "fourth", 6, &e), &e);
+  CHECK_OK(bitcask_close(bc, &e), &e);
+  teardown();
+}
+
 /* ------------------------------------------------------------------- followers */
 
 /* A reader in another process: what the writer acknowledged is there at once, by
@@ -516,6 +557,7 @@ static int run_part(char **argv) {
   if (!strcmp(argv[1], "victim")) return part_victim(argv[3]);
   if (!strcmp(argv[1], "adder")) return part_adder(argv[3]);
   if (!strcmp(argv[1], "holder")) return part_holder(argv[3]);
+  if (!strcmp(argv[1], "leaver")) return part_leaver(argv[3]);
   if (!strcmp(argv[1], "follower")) return part_follower(argv[3]);
   return 98;
 }
@@ -525,6 +567,7 @@ int main(int argc, char **argv) {
   RUN(nothing_is_lost_by_kill);
   RUN(writers_take_turns);
   RUN(killed_holder_does_not_block);
+  RUN(closed_writer_does_not_block);
   RUN(readers_follow_writes_and_merges);
   RUN(forked_child_is_refused);
   return test_done();

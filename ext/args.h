@@ -2,29 +2,19 @@
 ** args.h - what stands between the parentheses of
 **
 **     CREATE VIRTUAL TABLE kv USING bitcask(
-**       'directory'                  first; also directory='...'
-**       [, key-column, value-column] two definitions: name TYPE [PRIMARY KEY] [NOT NULL]
-**       [, option=value ...] );      options.h
+**       'directory'                first; also directory='...'
+**       [, column-definition ...]  columns.h; none: key TEXT PRIMARY KEY, value BLOB
+**       [, option=value ...] );    options.h
 */
 #ifndef VT_ARGS_H
 #define VT_ARGS_H
 
+#include "columns.h"
 #include "options.h"
-
-typedef enum vt_type { VT_TEXT, VT_BLOB } vt_type;
-
-typedef struct vt_column {
-  char *name;
-  vt_type type;
-} vt_column;
-
-enum { VT_N_COLUMNS = 2 };
 
 typedef struct vt_args {
   char *directory; /* as written, without its quotes */
-  vt_column columns[VT_N_COLUMNS];
-  int key;   /* number of the key column */
-  int value; /* number of the value column */
+  vt_columns columns;
   vt_options options;
 } vt_args;
 
@@ -40,8 +30,5 @@ int vt_args_parse(int argc, const char *const *argv, vt_args *out, char **err);
 int vt_args_init_default(vt_args *out);
 
 void vt_args_release(vt_args *a);
-
-/* The CREATE TABLE for sqlite3_declare_vtab; sqlite3_free.  NULL: no memory. */
-char *vt_args_declaration(const vt_args *a);
 
 #endif

@@ -4,29 +4,39 @@
 ** A cursor holds its snapshot from xFilter (or xOpen, if there is one to share)
 ** to xClose, also when it is filtered again and when the transaction that it
 ** began in has ended: a statement reads one state.
+**
+** Rows come from an iterator over the directory, or from a list of keys: those that
+** were asked for, or, where they must come in order, all that may match.
 */
 #include "cursor.h"
 #include "error.h"
+#include "keylist.h"
 #include "plan.h"
+#include "range.h"
 #include "table.h"
 #include "value.h"
+#include "wait.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-/* Bytes of memory for values that a closed cursor keeps for the next one. */
+/* Bytes of memory that each buffer of a closed cursor keeps for the next one. */
 enum { SCRATCH_KEPT = 1 << 20 };
+
+/* Keys that are passed over between two looks for an interrupt: some milliseconds. */
+enum { KEYS_PER_POLL = 1 << 16 };
 
 typedef struct vt_cursor {
   sqlite3_vtab_cursor base; /* first: SQLite knows the cursor by it */
   vt_view *view;            /* NULL until there is one */
-  bitcask_iter *iter;       /* scans */
-  bitcask_buf keys;         /* lookups: each key, behind its length as a size_t */
-  size_t keys_pos;          /* of the next key to look up */
-  bitcask_buf scratch;      /* for values that cannot be given in place */
-  bitcask_entry entry;      /* the row */
-  bool wants_value;         /* the plan says that the value will be used */
-  bool has_value;           /* entry.value is the value */
+  bitcask_iter *iter;       /* NULL: rows come from `keys` */
+  vt_keylist keys;
+  vt_range range;      /* the keys of `iter` that count */
+  bitcask_buf scratch; /* for values that cannot be given in place */
+  bitcask_entry entry; /* the row */
+  vt_row row;          /* its value, if that is a row */
+  bool wants_value;    /* read the value together with the row */
+  bool has_value;      /* entry.value is the value */
+  bool row_open;       /* `row` was begun */
   bool eof;
 } vt_cursor;
 
@@ -68,6 +78,7 @@ int vt_cursor_close(sqlite3_vtab_cursor *cursor) {
   if (c->scratch.cap > SCRATCH_KEPT) {
     bitcask_buf_free(&c->scratch);
   }
+  vt_keylist_shrink(&c->keys, SCRATCH_KEPT);
   vt_cursor_free(t->spare);
   t->spare = c;
   return SQLITE_OK;
@@ -75,49 +86,39 @@ int vt_cursor_close(sqlite3_vtab_cursor *cursor) {
 
 void vt_cursor_free(vt_cursor *c) {
   if (c) {
-    bitcask_buf_free(&c->keys);
+    vt_keylist_shrink(&c->keys, 0);
+    vt_range_release(&c->range);
+    vt_row_release(&c->row);
     bitcask_buf_free(&c->scratch);
     sqlite3_free(c);
   }
 }
 
-/* Add a key to those to look up.  Values that cannot be a key equal none. */
-static int add_key(vt_cursor *c, sqlite3_value *v) {
-  vt_table *t = table_of(c);
-  const void *data;
-  size_t size;
-  size_t need;
-  switch (vt_value_key(v, t->args.columns[t->args.key].type, &data, &size)) {
-  case VT_VALUE_NULL:
-  case VT_VALUE_MISMATCH:
+/* *all is set if any key may be equal: numbers are compared with a TEXT key as
+** numbers if they have numeric affinity, and then '05' equals 5. */
+static int add_key(vt_cursor *c, sqlite3_value *v, bool *all) {
+  vt_affinity affinity = vt_table_key(table_of(c))->affinity;
+  vt_bytes key;
+  if (affinity == VT_AFFINITY_TEXT && vt_value_is_number(v)) {
+    *all = true;
     return SQLITE_OK;
+  }
+  switch (vt_value_key(v, affinity, &key)) {
+  case VT_VALUE_BYTES:
+    return vt_keylist_add(&c->keys, key.data, key.size);
   case VT_VALUE_NOMEM:
     return SQLITE_NOMEM;
-  case VT_VALUE_BYTES:
-    break;
+  default:
+    return SQLITE_OK; /* what cannot be a key equals none */
   }
-  need = c->keys.size + sizeof(size) + size;
-  if (need > c->keys.cap) {
-    size_t cap = need * 2;
-    uint8_t *p = realloc(c->keys.data, cap);
-    if (!p) {
-      return SQLITE_NOMEM;
-    }
-    c->keys.data = p;
-    c->keys.cap = cap;
-  }
-  memcpy(c->keys.data + c->keys.size, &size, sizeof(size));
-  memcpy(c->keys.data + c->keys.size + sizeof(size), data, size);
-  c->keys.size = need;
-  return SQLITE_OK;
 }
 
 /* sqlite3_vtab_in gives the list sorted and each value once. */
-static int add_list(vt_cursor *c, sqlite3_value *list) {
+static int add_list(vt_cursor *c, sqlite3_value *list, bool *all) {
   sqlite3_value *v = NULL;
   int rc = sqlite3_vtab_in_first(list, &v);
   while (rc == SQLITE_OK && v) {
-    rc = add_key(c, v);
+    rc = add_key(c, v, all);
     if (rc == SQLITE_OK) {
       rc = sqlite3_vtab_in_next(list, &v);
     }
@@ -125,17 +126,77 @@ static int add_list(vt_cursor *c, sqlite3_value *list) {
   return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-/* Move on to the next key of the list that is there. */
-static int next_lookup(vt_cursor *c) {
+static int set_bounds(vt_cursor *c, int plan, sqlite3_value **argv) {
+  vt_affinity affinity = vt_table_key(table_of(c))->affinity;
+  int rc = SQLITE_OK;
+  if (plan & VT_PLAN_LOWER) {
+    /* A key that looks like a number and is one is below every text: letting it pass
+    ** a lower bound loses nothing. */
+    rc = vt_range_set(&c->range, &c->range.lower, *argv++, affinity,
+                      (plan & VT_PLAN_LOWER_OPEN) != 0, true);
+  }
+  if (rc == SQLITE_OK && (plan & VT_PLAN_UPPER)) {
+    rc = vt_range_set(&c->range, &c->range.upper, *argv, affinity, (plan & VT_PLAN_UPPER_OPEN) != 0,
+                      (plan & VT_PLAN_UPPER_TEXT) != 0);
+  }
+  return rc;
+}
+
+static int poll_interrupt(vt_cursor *c) {
+  vt_poll poll = {NULL};
+  int rc = vt_poll_init(&poll, table_of(c)->connection->db);
+  if (rc == SQLITE_OK && vt_poll_interrupted(&poll)) {
+    rc = SQLITE_INTERRUPT;
+  }
+  vt_poll_release(&poll);
+  return rc;
+}
+
+/* Is the row one that the table can show? */
+static int check_key(vt_cursor *c) {
   bitcask_error e;
-  while (c->keys_pos < c->keys.size) {
-    const uint8_t *p = c->keys.data + c->keys_pos;
-    size_t size;
-    int rc;
-    memcpy(&size, p, sizeof(size));
-    c->keys_pos += sizeof(size) + size;
-    rc = bitcask_snapshot_get(c->view->snap, p + sizeof(size), size,
-                              c->wants_value ? &c->scratch : NULL, &c->entry, &e);
+  if (vt_table_key(table_of(c))->affinity != VT_AFFINITY_INTEGER ||
+      c->entry.key_sz == VT_INTEGER_KEY_SZ) {
+    return SQLITE_OK;
+  }
+  (void)vt_table_bad_row(table_of(c), &c->entry,
+                         "its key is no INTEGER, which has 8 bytes; a table with a BLOB key can "
+                         "read it",
+                         &e);
+  return vt_table_fail(table_of(c), &e);
+}
+
+/* Move on to the next row of the iterator. */
+static int next_scanned(vt_cursor *c) {
+  bitcask_error e;
+  unsigned passed = 0;
+  do {
+    int rc = bitcask_iter_next(c->iter, &c->entry, &e);
+    if (rc == BITCASK_NOTFOUND) {
+      c->eof = true;
+      return SQLITE_OK;
+    }
+    if (rc != BITCASK_OK) {
+      return vt_table_fail(table_of(c), &e);
+    }
+    rc = ++passed % KEYS_PER_POLL ? SQLITE_OK : poll_interrupt(c);
+    rc = rc == SQLITE_OK ? check_key(c) : rc;
+    if (rc != SQLITE_OK) {
+      return rc;
+    }
+  } while (!vt_range_has(&c->range, c->entry.key, c->entry.key_sz));
+  c->has_value = c->entry.value != NULL;
+  return SQLITE_OK;
+}
+
+/* Move on to the next key of the list that is there. */
+static int next_listed(vt_cursor *c) {
+  const void *key;
+  size_t size;
+  bitcask_error e;
+  while (vt_keylist_take(&c->keys, &key, &size)) {
+    int rc = bitcask_snapshot_get(c->view->snap, key, size, c->wants_value ? &c->scratch : NULL,
+                                  &c->entry, &e);
     if (rc == BITCASK_OK) {
       c->has_value = c->wants_value;
       return SQLITE_OK;
@@ -149,58 +210,90 @@ static int next_lookup(vt_cursor *c) {
   return SQLITE_OK;
 }
 
-static int next_scanned(vt_cursor *c) {
+static int start_scan(vt_cursor *c, bitcask_iter_mode mode) {
   bitcask_error e;
-  int rc = bitcask_iter_next(c->iter, &c->entry, &e);
-  if (rc == BITCASK_NOTFOUND) {
-    c->eof = true;
-  } else if (rc != BITCASK_OK) {
+  if (bitcask_iter_open(c->view->snap, mode, &c->iter, &e) != BITCASK_OK) {
     return vt_table_fail(table_of(c), &e);
   }
-  c->has_value = c->wants_value;
   return SQLITE_OK;
+}
+
+/* Make a list of the keys that a scan would find. */
+static int list_scanned(vt_cursor *c) {
+  int rc = start_scan(c, BITCASK_KEYS);
+  while (rc == SQLITE_OK && (rc = next_scanned(c)) == SQLITE_OK && !c->eof) {
+    rc = vt_keylist_add(&c->keys, c->entry.key, c->entry.key_sz);
+    if (rc == SQLITE_OK && c->keys.n % KEYS_PER_POLL == 0) {
+      rc = poll_interrupt(c);
+    }
+  }
+  bitcask_iter_close(c->iter);
+  c->iter = NULL;
+  c->eof = false;
+  return rc;
+}
+
+static void reset(vt_cursor *c) {
+  bitcask_iter_close(c->iter);
+  c->iter = NULL;
+  vt_keylist_clear(&c->keys);
+  vt_range_clear(&c->range);
+  c->eof = false;
+  c->row_open = false;
 }
 
 int vt_cursor_filter(sqlite3_vtab_cursor *cursor, int plan, const char *plan_text, int argc,
                      sqlite3_value **argv) {
   vt_cursor *c = (vt_cursor *)cursor;
   int kind = plan & VT_PLAN_KIND;
+  vt_order order = plan & VT_PLAN_ASC    ? VT_ORDER_ASC
+                   : plan & VT_PLAN_DESC ? VT_ORDER_DESC
+                                         : VT_ORDER_NONE;
+  bool all = kind != VT_PLAN_KEY_EQ && kind != VT_PLAN_KEY_IN;
   bitcask_error e;
   int rc = SQLITE_OK;
   (void)plan_text;
   (void)argc;
-  bitcask_iter_close(c->iter);
-  c->iter = NULL;
-  c->keys.size = 0;
-  c->keys_pos = 0;
-  c->eof = false;
-  c->wants_value = (plan & VT_PLAN_VALUE) != 0;
+  reset(c);
   if (!c->view && vt_session_view(table_of(c)->session, &c->view, &e) != BITCASK_OK) {
     return vt_table_fail(table_of(c), &e);
   }
-  if (kind == VT_PLAN_SCAN || kind == VT_PLAN_SCAN_KEYS) {
-    bitcask_iter_mode mode = kind == VT_PLAN_SCAN ? BITCASK_VALUES : BITCASK_KEYS;
-    if (bitcask_iter_open(c->view->snap, mode, &c->iter, &e) != BITCASK_OK) {
-      return vt_table_fail(table_of(c), &e);
-    }
-    return next_scanned(c);
+  if (kind == VT_PLAN_KEY_IN) {
+    rc = add_list(c, argv[0], &all);
+  } else if (kind == VT_PLAN_KEY_EQ) {
+    rc = add_key(c, argv[0], &all);
+  } else {
+    rc = set_bounds(c, plan, argv);
   }
-  rc = kind == VT_PLAN_KEY_IN ? add_list(c, argv[0]) : add_key(c, argv[0]);
-  return rc == SQLITE_OK ? next_lookup(c) : rc;
+  if (rc == SQLITE_OK && all) {
+    vt_keylist_clear(&c->keys);
+    rc = order != VT_ORDER_NONE
+             ? list_scanned(c)
+             : start_scan(c, kind == VT_PLAN_SCAN ? BITCASK_VALUES : BITCASK_KEYS);
+  }
+  /* Not of keys that SQLite may yet refuse, or skip for an OFFSET. */
+  c->wants_value = !all && (plan & VT_PLAN_VALUE);
+  vt_keylist_finish(&c->keys, order);
+  return rc == SQLITE_OK ? vt_cursor_next(cursor) : rc;
 }
 
 int vt_cursor_next(sqlite3_vtab_cursor *cursor) {
   vt_cursor *c = (vt_cursor *)cursor;
-  return c->iter ? next_scanned(c) : next_lookup(c);
+  c->row_open = false;
+  return c->iter ? next_scanned(c) : next_listed(c);
 }
 
 int vt_cursor_eof(sqlite3_vtab_cursor *cursor) { return ((vt_cursor *)cursor)->eof; }
 
-/* The value of a row for which the plan did not expect to need it. */
+/* The value of a row that came without it. */
 static int fetch_value(vt_cursor *c, bitcask_error *e) {
   bitcask_entry with_value;
-  int rc = bitcask_snapshot_get(c->view->snap, c->entry.key, c->entry.key_sz, &c->scratch,
-                                &with_value, e);
+  int rc;
+  if (c->has_value) {
+    return BITCASK_OK;
+  }
+  rc = bitcask_snapshot_get(c->view->snap, c->entry.key, c->entry.key_sz, &c->scratch, &with_value,
+                            e);
   if (rc == BITCASK_OK) {
     c->entry.value = with_value.value;
     c->entry.value_sz = with_value.value_sz;
@@ -209,24 +302,63 @@ static int fetch_value(vt_cursor *c, bitcask_error *e) {
   return rc;
 }
 
+static int column_field(vt_cursor *c, sqlite3_context *ctx, int column, bitcask_error *e) {
+  vt_table *t = table_of(c);
+  const vt_field *f;
+  if (!c->row_open && !vt_row_open(&c->row, c->entry.value, c->entry.value_sz)) {
+    return vt_table_bad_row(t, &c->entry, VT_NO_ROW, e);
+  }
+  c->row_open = true;
+  if (vt_row_field(&c->row, vt_columns_field(&t->args.columns, column), &f) != SQLITE_OK) {
+    return vt_error_set(e, BITCASK_NOMEM, "out of memory");
+  }
+  vt_value_result_field(ctx, t->args.columns.list[column].affinity, f);
+  return BITCASK_OK;
+}
+
+static int column_value(vt_cursor *c, sqlite3_context *ctx, int column, bitcask_error *e) {
+  const vt_columns *columns = &table_of(c)->args.columns;
+  int rc = fetch_value(c, e);
+  if (rc != BITCASK_OK) {
+    return rc;
+  }
+  if (!columns->raw) {
+    return column_field(c, ctx, column, e);
+  }
+  vt_value_result(ctx, columns->list[column].affinity, c->entry.value, c->entry.value_sz);
+  return BITCASK_OK;
+}
+
+static void column_hidden(vt_cursor *c, sqlite3_context *ctx, vt_hidden h) {
+  bool committed = c->entry.file_id != BITCASK_NO_FILE;
+  if (h == VT_HIDDEN_TSTAMP) {
+    sqlite3_result_int64(ctx, c->entry.tstamp);
+  } else if (h == VT_HIDDEN_SIZE) {
+    sqlite3_result_int64(ctx, c->entry.total_sz);
+  } else if (h == VT_HIDDEN_FILE && committed) {
+    sqlite3_result_int64(ctx, c->entry.file_id);
+  } else if (h == VT_HIDDEN_OFFSET && committed) {
+    sqlite3_result_int64(ctx, (sqlite3_int64)c->entry.offset);
+  }
+}
+
 int vt_cursor_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int column) {
   vt_cursor *c = (vt_cursor *)cursor;
-  vt_table *t = table_of(c);
-  vt_type type = t->args.columns[column].type;
+  const vt_columns *columns = &table_of(c)->args.columns;
   bitcask_error e;
-  if (column == t->args.key) {
-    vt_value_result(ctx, type, c->entry.key, c->entry.key_sz);
+  if (column == columns->key) {
+    vt_value_result(ctx, columns->list[column].affinity, c->entry.key, c->entry.key_sz);
     return SQLITE_OK;
   }
-  /* An UPDATE of the key alone: xUpdate moves the value itself. */
+  /* Not changed by the UPDATE that asks: xUpdate keeps it as it is. */
   if (sqlite3_vtab_nochange(ctx)) {
     return SQLITE_OK;
   }
-  if (!c->has_value && fetch_value(c, &e) != BITCASK_OK) {
-    vt_error_result(ctx, t->name, &e);
-    return SQLITE_OK;
+  if (column >= columns->n) {
+    column_hidden(c, ctx, (vt_hidden)(column - columns->n));
+  } else if (column_value(c, ctx, column, &e) != BITCASK_OK) {
+    vt_error_result(ctx, table_of(c)->name, &e);
   }
-  vt_value_result(ctx, type, c->entry.value, c->entry.value_sz);
   return SQLITE_OK;
 }
 

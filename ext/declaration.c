@@ -21,7 +21,7 @@ static int init_table(vt_table *t, int argc, const char *const *argv) {
   if (rc != SQLITE_OK && rc != SQLITE_ERROR) {
     return rc;
   }
-  declaration = vt_args_declaration(&t->args);
+  declaration = vt_columns_declaration(&t->args.columns, t->name);
   if (!declaration) {
     return SQLITE_NOMEM;
   }
@@ -93,6 +93,8 @@ int vt_declaration_disconnect(sqlite3_vtab *vtab) {
     vt_connection_release(t->connection);
   }
   vt_args_release(&t->args);
+  vt_row_release(&t->new_row);
+  bitcask_buf_free(&t->record);
   sqlite3_free(t->defect);
   sqlite3_free(t->schema);
   sqlite3_free(t->name);

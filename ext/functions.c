@@ -61,25 +61,30 @@ static void version_function(sqlite3_context *ctx, int argc, sqlite3_value **arg
   sqlite3_result_text(ctx, bitcask_version(), -1, SQLITE_STATIC);
 }
 
-static void merge_table(sqlite3_context *ctx, vt_table *t, bitcask_merge_kind kind) {
+int vt_functions_merge(vt_table *t, bitcask_merge_kind kind, int64_t *freed, bitcask_error *e) {
   vt_poll poll;
   vt_wait w;
   bitcask_merge_options o = {kind, NULL, 0, vt_poll_interrupted, &poll};
   bitcask_merge_result result = {0, 0, 0, 0};
-  bitcask_error e;
-  int rc = vt_poll_begin(&poll, t->connection->db, &e);
+  int rc = vt_poll_begin(&poll, t->connection->db, e);
   if (rc != BITCASK_OK) {
-    vt_error_result(ctx, t->name, &e);
-    return;
+    return rc;
   }
   vt_wait_init(&w, t->connection->db, t->args.options.timeout_ms);
   do {
-    rc = bitcask_merge(t->session->engine->bc, &o, &result, &e);
-  } while (rc == BITCASK_BUSY && retry(&w, &e) == BITCASK_OK);
+    rc = bitcask_merge(t->session->engine->bc, &o, &result, e);
+  } while (rc == BITCASK_BUSY && retry(&w, e) == BITCASK_OK);
   vt_wait_release(&w);
   vt_poll_release(&poll);
-  if (rc == BITCASK_OK) {
-    sqlite3_result_int64(ctx, result.freed_bytes);
+  *freed = result.freed_bytes;
+  return rc;
+}
+
+static void merge_table(sqlite3_context *ctx, vt_table *t, bitcask_merge_kind kind) {
+  bitcask_error e;
+  int64_t freed;
+  if (vt_functions_merge(t, kind, &freed, &e) == BITCASK_OK) {
+    sqlite3_result_int64(ctx, freed);
   } else {
     vt_error_result(ctx, t->name, &e);
   }
@@ -120,21 +125,22 @@ static void needs_merge_function(sqlite3_context *ctx, int argc, sqlite3_value *
   }
 }
 
+int vt_functions_sync(vt_table *t, bitcask_error *e) {
+  vt_wait w;
+  int rc;
+  vt_wait_init(&w, t->connection->db, t->args.options.timeout_ms);
+  do {
+    rc = bitcask_sync(t->session->engine->bc, e);
+  } while (rc == BITCASK_BUSY && retry(&w, e) == BITCASK_OK);
+  vt_wait_release(&w);
+  return rc;
+}
+
 static void sync_function(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   vt_table *t = table_argument(ctx, argv);
   bitcask_error e;
-  vt_wait w;
-  int rc;
   (void)argc;
-  if (!t || in_transaction(ctx, t, "sync")) {
-    return;
-  }
-  vt_wait_init(&w, t->connection->db, t->args.options.timeout_ms);
-  do {
-    rc = bitcask_sync(t->session->engine->bc, &e);
-  } while (rc == BITCASK_BUSY && retry(&w, &e) == BITCASK_OK);
-  vt_wait_release(&w);
-  if (rc != BITCASK_OK) {
+  if (t && !in_transaction(ctx, t, "sync") && vt_functions_sync(t, &e) != BITCASK_OK) {
     vt_error_result(ctx, t->name, &e);
   }
 }

@@ -13,9 +13,16 @@
 #ifndef VT_FUNCTIONS_H
 #define VT_FUNCTIONS_H
 
-#include "session.h"
+#include "table.h"
 
 /* Register them all; a SQLite code. */
 int vt_functions_register(vt_connection *c);
+
+/*
+** What bitcask_merge and bitcask_sync do, on an open table whose connection has no
+** transaction.  An engine code.
+*/
+int vt_functions_merge(vt_table *t, bitcask_merge_kind kind, int64_t *freed, bitcask_error *e);
+int vt_functions_sync(vt_table *t, bitcask_error *e);
 
 #endif

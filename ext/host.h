@@ -13,7 +13,7 @@
 SQLITE_EXTENSION_INIT3
 
 enum {
-  VT_HOST_VTAB_IN = 3038000,       /* sqlite3_vtab_in and its two iterators */
+  VT_HOST_VTAB_IN = 3038000, /* sqlite3_vtab_in and its two iterators, sqlite3_vtab_rhs_value */
   VT_HOST_IS_INTERRUPTED = 3041000 /* sqlite3_is_interrupted */
 };
 

@@ -159,6 +159,15 @@ static uint64_t load(const vt_options *o, const option *d) {
   return 0;
 }
 
+bool vt_options_has(const char *name, size_t name_sz) {
+  unsigned i = 0;
+  while (i < N_OPTIONS && (strlen(options[i].name) != name_sz ||
+                           sqlite3_strnicmp(name, options[i].name, (int)name_sz) != 0)) {
+    i++;
+  }
+  return i < N_OPTIONS;
+}
+
 int vt_options_set(vt_options *o, const char *name, const char *value, char **err) {
   uint64_t v = 0;
   unsigned i = 0;

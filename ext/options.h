@@ -30,6 +30,9 @@ typedef struct vt_options {
 
 void vt_options_init(vt_options *o);
 
+/* Is there an option of this name, which is not terminated? */
+bool vt_options_has(const char *name, size_t name_sz);
+
 /*
 ** Set one option.  SQLITE_ERROR with *err (sqlite3_free) for an unknown name, a
 ** bad value, or a second setting; then nothing has changed.

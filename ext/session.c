@@ -203,6 +203,12 @@ int vt_session_begin(vt_session *s, int timeout_ms, bitcask_error *e) {
   return rc;
 }
 
+void vt_session_pause(vt_session *s) {
+  bitcask_txn_rollback(s->txn);
+  s->txn = NULL;
+  vt_session_changed(s);
+}
+
 int vt_session_savepoint(vt_session *s, int n, bitcask_error *e) {
   int had = s->n_marks;
   int rc = BITCASK_OK;
@@ -245,6 +251,7 @@ void vt_session_commit(vt_session *s) {
     s->txn = NULL;
   }
   s->n_marks = 0;
+  s->wrote = false;
   vt_session_changed(s);
 }
 
@@ -252,5 +259,6 @@ void vt_session_rollback(vt_session *s) {
   bitcask_txn_rollback(s->txn);
   s->txn = NULL;
   s->n_marks = 0;
+  s->wrote = false;
   vt_session_changed(s);
 }

@@ -38,6 +38,7 @@ typedef struct vt_session {
   struct vt_session *next;
   unsigned refs;
   int n_marks;              /* savepoints known to the transaction, see session.c */
+  bool wrote;               /* the transaction has been written to, be it in vain */
   unsigned n_told;          /* tables that SQLite tells of savepoints and of the end */
   vt_view *view;            /* what a new cursor may share, NULL if there is none */
   bitcask_snapshot *parked; /* that of the last statement, for the next one; or NULL */
@@ -67,6 +68,10 @@ void vt_session_changed(vt_session *s);
 
 /* Begin the write transaction unless there is one, waiting as wait.h says. */
 int vt_session_begin(vt_session *s, int timeout_ms, bitcask_error *e);
+
+/* Give the write lock back, and the transaction that nothing was written to; its
+** savepoints stay.  For work that takes the lock itself. */
+void vt_session_pause(vt_session *s);
 
 /* SQLite's savepoint numbers, from -1.  Each may be announced several times. */
 int vt_session_savepoint(vt_session *s, int n, bitcask_error *e);

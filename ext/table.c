@@ -12,6 +12,44 @@ int vt_table_fail(vt_table *t, const bitcask_error *e) {
   return vt_error_vtab(&t->base, t->name, e);
 }
 
+static bool is_utf8(sqlite3 *db) {
+  sqlite3_stmt *stmt = NULL;
+  bool utf8 = false;
+  if (sqlite3_prepare_v2(db, "PRAGMA encoding", -1, &stmt, NULL) == SQLITE_OK &&
+      sqlite3_step(stmt) == SQLITE_ROW) {
+    const char *name = (const char *)sqlite3_column_text(stmt, 0);
+    utf8 = name && sqlite3_stricmp(name, "UTF-8") == 0;
+  }
+  (void)sqlite3_finalize(stmt); /* repeats the result of the step */
+  return utf8;
+}
+
+bool vt_table_orders_keys(vt_table *t) {
+  if (vt_table_key(t)->affinity != VT_AFFINITY_TEXT) {
+    return true;
+  }
+  /* Asked once: the encoding cannot change any more where there is a table. */
+  if (t->text_order == VT_TEXT_ORDER_UNKNOWN) {
+    t->text_order = is_utf8(t->connection->db) ? VT_TEXT_ORDER_BYTES : VT_TEXT_ORDER_OTHER;
+  }
+  return t->text_order == VT_TEXT_ORDER_BYTES;
+}
+
+int vt_table_bad_row(const vt_table *t, const bitcask_entry *row, const char *what,
+                     bitcask_error *e) {
+  bitcask_buf path = {NULL, 0, 0};
+  if (row->file_id == BITCASK_NO_FILE) {
+    return vt_error_set(e, BITCASK_CORRUPT, "a record of this transaction: %s", what);
+  }
+  if (bitcask_file_path(t->session->engine->bc, row->file_id, &path) != BITCASK_OK) {
+    return vt_error_set(e, BITCASK_NOMEM, "out of memory");
+  }
+  (void)vt_error_set(e, BITCASK_CORRUPT, "%s: the record at %llu: %s", (const char *)path.data,
+                     (unsigned long long)row->offset, what);
+  bitcask_buf_free(&path);
+  return e->code;
+}
+
 /* A file name that is no file (an in-memory VFS has such) says nothing of where. */
 char *vt_table_path(sqlite3 *db, const char *schema, const char *directory) {
   const char *file = sqlite3_db_filename(db, schema);

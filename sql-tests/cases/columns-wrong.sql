@@ -1,10 +1,30 @@
--- Columns that there cannot be (yet): each is named, nothing is created.
+-- Columns that there cannot be: each is named, nothing is created.
 CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT);
-CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY, v);
-CREATE VIRTUAL TABLE kv USING bitcask('data', k INTEGER PRIMARY KEY, v BLOB);
-CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY, a BLOB, b BLOB);
+CREATE VIRTUAL TABLE kv USING bitcask('data', k REAL PRIMARY KEY, v BLOB);
+CREATE VIRTUAL TABLE kv USING bitcask('data', k PRIMARY KEY, v BLOB);
+CREATE VIRTUAL TABLE kv USING bitcask('data', k DECIMAL(10,2), v BLOB);
 CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY, v BLOB PRIMARY KEY);
 CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT UNIQUE, v BLOB);
 CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY, K BLOB);
+CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY, _file BLOB);
+CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY, '_TSTAMP');
+CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT, v BLOB, read_only);
+-- What is misspelt, or not supported, must not be taken for a part of the type.
+CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMRY KEY, v BLOB);
+CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY, v BLOB);
+CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT KEY, v BLOB);
+CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY PRIMARY KEY, v BLOB);
+CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY, v BLOB NULL);
+CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY, v BLOB NOTNULL);
+CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY, v BLOB NOT NULL NOT NULL);
+CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY, v BLOB DEFAULT 1);
+CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY, v BLOB COLLATE NOCASE);
+CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY, v BLOB CHECK (v > 1));
+CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY, v HIDDEN);
+CREATE VIRTUAL TABLE kv USING bitcask('data', k INTEGER PRIMARY KEY AUTOINCREMENT, v BLOB);
+CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY DESC, v BLOB);
+CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY, v VARCHAR(x));
+CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY, v 'BLOB');
+CREATE VIRTUAL TABLE kv USING bitcask('data', PRIMARY KEY, v BLOB);
 SELECT count(*) FROM sqlite_schema;
 .shell ls

@@ -1,0 +1,46 @@
+/*
+** keylist.h - copies of keys, given back one by one, in order if wanted.
+**
+** Ordering is done bit by bit: n keys cost n steps before the first one comes, and
+** log n for each one taken, so whoever wants ten (LIMIT) does not pay for all.
+*/
+#ifndef VT_KEYLIST_H
+#define VT_KEYLIST_H
+
+#include "bitcask.h"
+#include "host.h"
+
+typedef enum vt_order { VT_ORDER_NONE, VT_ORDER_ASC, VT_ORDER_DESC } vt_order;
+
+typedef struct vt_keylist_item {
+  uint64_t prefix; /* the first bytes, for comparing */
+  size_t pos;      /* in `bytes` */
+  size_t size;
+} vt_keylist_item;
+
+/* Zero it to begin with. */
+typedef struct vt_keylist {
+  bitcask_buf bytes;
+  vt_keylist_item *items;
+  size_t n;
+  size_t cap;
+  size_t next; /* of those in no order */
+  vt_order order;
+} vt_keylist;
+
+/* Forget all keys, keep the memory. */
+void vt_keylist_clear(vt_keylist *l);
+
+/* Add a copy of a key.  SQLITE_NOMEM. */
+int vt_keylist_add(vt_keylist *l, const void *key, size_t size);
+
+/* No more keys are added; they come in this order of their bytes. */
+void vt_keylist_finish(vt_keylist *l, vt_order order);
+
+/* Take the next key, valid until vt_keylist_clear.  False: that was all. */
+bool vt_keylist_take(vt_keylist *l, const void **key, size_t *size);
+
+/* Give back memory over `keep` bytes. */
+void vt_keylist_shrink(vt_keylist *l, size_t keep);
+
+#endif

@@ -1,0 +1,18 @@
+-- native
+-- NOT NULL of columns that say so, in each conflict mode.
+CREATE VIRTUAL TABLE t USING bitcask('t', a INTEGER NOT NULL, k TEXT PRIMARY KEY, b REAL NOT NULL, c);
+INSERT INTO t VALUES (1, 'a', 1.5, NULL);
+INSERT INTO t VALUES (NULL, 'b', 1.5, NULL);
+INSERT INTO t VALUES (1, 'b', NULL, NULL);
+INSERT INTO t VALUES (1, NULL, NULL, NULL);
+INSERT INTO t VALUES (NULL, NULL, NULL, NULL);
+INSERT INTO t VALUES (2, 'a', NULL, 'which');
+INSERT OR IGNORE INTO t VALUES (2, 'b', NULL, 1), (3, 'c', 3.5, NULL);
+INSERT OR REPLACE INTO t VALUES (4, 'a', NULL, 1);
+INSERT OR FAIL INTO t VALUES (5, 'e', 5, 5), (6, 'f', NULL, 6);
+UPDATE t SET b = NULL WHERE k = 'a';
+UPDATE t SET c = 'x', a = NULL;
+UPDATE OR IGNORE t SET b = nullif(k, 'c');
+UPDATE t SET c = 'y' WHERE k = 'a';
+SELECT * FROM t ORDER BY k;
+SELECT count(*) FROM t WHERE c IS NULL;

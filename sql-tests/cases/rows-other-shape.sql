@@ -38,7 +38,8 @@ BEGIN;
 INSERT INTO raw VALUES ('mine', 'no row');
 SELECT * FROM two WHERE k = 'mine';
 ROLLBACK;
--- Keys that are no INTEGER.
+-- A key that is no INTEGER.
+DELETE FROM raw WHERE key <> 'x2';
 CREATE VIRTUAL TABLE n USING bitcask('data', k INTEGER PRIMARY KEY, v BLOB);
 SELECT count(*) FROM n;
 SELECT * FROM n WHERE k > 0;

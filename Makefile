@@ -63,7 +63,8 @@ shell: setup-shell all
 test: setup-test
 	@$(MAKE) -k -j$$(nproc) --no-print-directory all programs $(CRC_TESTS); \
 	.ci/sum $(TESTS) $(CRC_TESTS) sql-tests/run \
-	  '$(PYTHON) sql-tests/differential.py' '$(PYTHON) sql-tests/processes.py' '$(PYTHON) sql-tests/interrupts.py' \
+	  '$(PYTHON) sql-tests/differential.py' '$(PYTHON) sql-tests/processes.py' \
+	  '$(PYTHON) sql-tests/lifecycle.py' '$(PYTHON) sql-tests/interrupts.py' \
 	  bitcask/tests/interop/run sql-tests/demo/check .ci/install-check .ci/readme-check
 
 SANITIZE_asan  = -fsanitize=address,undefined

@@ -584,8 +584,9 @@ def test_child_of_fork_needs_a_handle_of_its_own():
     assert len(rows(db)) == 3
 
 
-def main():
-    names = sys.argv[1:] or [n for n in globals() if n.startswith("test_")]
+def main(tests):
+    """Run the tests in a module's globals(), or those that are named."""
+    names = sys.argv[1:] or [n for n in tests if n.startswith("test_")]
     passed = 0
     for name in names:
         with tempfile.TemporaryDirectory() as directory:
@@ -593,7 +594,7 @@ def main():
             # A test that hangs is a failure, too.
             signal.alarm(120)
             try:
-                globals()[name]()
+                tests[name]()
                 passed += 1
                 print("ok - " + name, flush=True)
             except Exception:
@@ -609,4 +610,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         child(sys.argv[2])
     else:
-        sys.exit(main())
+        sys.exit(main(globals()))

@@ -37,9 +37,11 @@ FUZZ_OBJ  = $(call objects,$(call sources,bitcask/fuzz/*.c))
 TEST_SRC  = $(call sources,bitcask/tests/test_*.c)
 AID_OBJ   = $(call objects,$(filter-out $(TEST_SRC) bitcask/tests/example.c,$(call sources,bitcask/tests/*.c)))
 TESTS     = $(TEST_SRC:bitcask/tests/%.c=$(BUILD)/tests/%)
+STATIC    = $(BUILD)/tests/test_lifecycle-static
+SQL_TESTS = $(BUILD)/tests/test_lifecycle $(STATIC)
 CRC_TESTS = $(BUILD)/tests/test_crc32-zlib $(BUILD)/tests/test_crc32-libdeflate
 OBJ       = $(LIB_OBJ) $(EXT_OBJ) $(BENCH_OBJ) $(FUZZ_OBJ) $(AID_OBJ) \
-            $(call objects,$(TEST_SRC) $(call sources,bitcask/tests/example.c bitcask/tests/interop/*.c))
+            $(call objects,$(TEST_SRC) $(call sources,bitcask/tests/example.c bitcask/tests/interop/*.c sql-tests/*.c))
 
 .PHONY: all setup demo shell test asan ubsan tsan fuzz lint format bench install clean programs objects
 .PHONY: setup-build setup-demo setup-shell setup-test setup-sanitize setup-bench setup-lint setup-format
@@ -61,8 +63,8 @@ shell: setup-shell all
 
 # Goes on after a failure, of the compiler too: .ci/sum misses what is not there.
 test: setup-test
-	@$(MAKE) -k -j$$(nproc) --no-print-directory all programs $(CRC_TESTS); \
-	.ci/sum $(TESTS) $(CRC_TESTS) sql-tests/run \
+	@$(MAKE) -k -j$$(nproc) --no-print-directory all programs $(CRC_TESTS) $(SQL_TESTS); \
+	.ci/sum $(TESTS) $(CRC_TESTS) $(SQL_TESTS) sql-tests/run \
 	  '$(PYTHON) sql-tests/differential.py' '$(PYTHON) sql-tests/processes.py' \
 	  '$(PYTHON) sql-tests/lifecycle.py' '$(PYTHON) sql-tests/interrupts.py' \
 	  bitcask/tests/interop/run sql-tests/demo/check .ci/install-check .ci/readme-check
@@ -73,7 +75,7 @@ SANITIZE_tsan  = -fsanitize=thread
 asan ubsan tsan: setup-sanitize
 	@$(MAKE) -k -j$$(nproc) --no-print-directory programs BUILD=build/$@ CC=clang \
 	  CFLAGS='-O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all $(SANITIZE_$@)'; \
-	.ci/sum $(TESTS:$(BUILD)/%=build/$@/%)
+	.ci/sum $(patsubst $(BUILD)/%,build/$@/%,$(TESTS) $(STATIC))
 
 fuzz: setup-sanitize
 	bitcask/fuzz/run $(FUZZ_SECS)
@@ -82,7 +84,7 @@ lint: setup-lint
 	@.ci/lint
 
 format: setup-format
-	clang-format -i $$(find bitcask ext -name '*.[ch]')
+	clang-format -i $$(find bitcask ext sql-tests -name '*.[ch]')
 
 bench: setup-bench all $(BUILD)/bench
 	$(BUILD)/bench
@@ -99,7 +101,7 @@ install: all
 clean:
 	rm -rf build
 
-programs: $(TESTS)
+programs: $(TESTS) $(STATIC)
 objects: $(OBJ)
 
 $(BUILD)/crc32-from: | setup-build
@@ -136,6 +138,17 @@ $(CRC_TESTS): $(BUILD)/tests/test_crc32-%: bitcask/tests/test_crc32.c bitcask/sr
 	@mkdir -p $(@D)
 	@echo 'link $@'
 	@$(COMPILE) $(CRC_FLAGS_$*) -MF $@.d $(WRAP) -o $@ $^ $(CRC_LIBS_$*) $(LIBS)
+
+# The life of a connection, with the module loaded and with it linked statically.
+$(BUILD)/tests/test_lifecycle: $(call objects,sql-tests/test_lifecycle.c bitcask/tests/tempdir.c) | $(BUILD)/bitcask.so
+	@mkdir -p $(@D)
+	@echo 'link $@'
+	@$(CC) $(CFLAGS) -o $@ $^ -lsqlite3 -lpthread
+
+$(STATIC): sql-tests/test_lifecycle.c $(EXT_OBJ) $(call objects,bitcask/tests/tempdir.c) $(BUILD)/libbitcask.a
+	@mkdir -p $(@D)
+	@echo 'link $@'
+	@$(COMPILE) -DSQLITE_CORE -MF $@.d -o $@ $(call sources,ext/*.c) $(filter-out $(EXT_OBJ),$^) -lsqlite3 $(LIBS)
 
 $(BUILD)/bench: $(BENCH_OBJ) $(BUILD)/libbitcask.a
 	@echo 'link $@'

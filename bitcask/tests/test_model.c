@@ -1,8 +1,9 @@
 /*
 ** test_model.c - random operations, each compared with an ordered map.
 **
-** Two handles are open on one directory, as two processes would have it, and take
-** turns.  SEED=n repeats a run; MODEL_OPS=n says how many operations there are.
+** Two to four handles are open on one directory, as so many processes would have
+** it, and take turns; snapshots of some are held while others merge, close and
+** open.  SEED=n repeats a run; MODEL_OPS=n says how many operations there are.
 */
 #include "test.h"
 
@@ -11,10 +12,11 @@
 #include "model.h"
 #include "tempdir.h"
 
-enum { N_HANDLES = 2, N_HELD = 4, N_KEYS = 300 };
+enum { MAX_HANDLES = 4, N_HELD = 6, N_KEYS = 300, BURST_SZ = 2500 };
 
 typedef struct held {
   bitcask_snapshot *snap;
+  bitcask *bc;      /* whose it is */
   bitcask_iter *it; /* under way, NULL if none */
   model seen;       /* by the iterator */
   model want;
@@ -26,7 +28,8 @@ typedef struct run {
   bc_env env;
   char *dir;
   bitcask_options o;
-  bitcask *bc[N_HANDLES];
+  bitcask *bc[MAX_HANDLES];
+  uint32_t n_handles;
   model now;
   held held[N_HELD];
   long n_ops;
@@ -190,6 +193,29 @@ static void do_delete(run *r, bitcask *bc) {
   if (must(r, "delete", bitcask_delete(bc, key, n, &e), 0, &e)) model_delete(&r->now, key, n);
 }
 
+/* One transaction of so many small records that a few are worth a checkpoint. */
+static void do_burst(run *r, bitcask *bc) {
+  char key[1024], value[16];
+  bitcask_txn *txn;
+  bitcask_error e;
+  model now = {0};
+
+  if (!must(r, "begin", bitcask_begin(bc, 0, &txn, &e), 0, &e)) return;
+  model_copy(&now, &r->now);
+  for (int i = 0; i < BURST_SZ && !r->stop; i++) {
+    size_t n = random_key(r, key), k = (size_t)sprintf(value, "%d", i);
+    if (!must(r, "txn_put", bitcask_txn_put(txn, key, n, value, k, &e), 0, &e)) break;
+    model_put(&now, key, n, value, k, (uint32_t)r->clock);
+  }
+  if (!r->stop && must(r, "prepare", bitcask_txn_prepare(txn, &e), 0, &e)) {
+    bitcask_txn_publish(txn);
+    model_copy(&r->now, &now);
+  } else {
+    bitcask_txn_rollback(txn);
+  }
+  model_clear(&now);
+}
+
 /* ---------------------------------------------------------- snapshots, iterators */
 
 static void hold(run *r, bitcask *bc, bitcask_txn *txn, const model *want) {
@@ -198,6 +224,7 @@ static void hold(run *r, bitcask *bc, bitcask_txn *txn, const model *want) {
 
   if (h->snap) return;
   if (!must(r, "snapshot_open", bitcask_snapshot_open(bc, txn, &h->snap, &e), 0, &e)) return;
+  h->bc = bc;
   model_copy(&h->want, want);
 }
 
@@ -235,8 +262,10 @@ static void let_go(run *r, held *h) {
   *h = (held){0};
 }
 
-static void let_all_go(run *r) {
-  for (size_t i = 0; i < N_HELD; i++) let_go(r, &r->held[i]);
+static void let_all_go(run *r, const bitcask *bc) {
+  for (size_t i = 0; i < N_HELD; i++) {
+    if (r->held[i].bc == bc) let_go(r, &r->held[i]);
+  }
 }
 
 /* ---------------------------------------------------------------- transactions */
@@ -332,8 +361,8 @@ static void do_txn(run *r, bitcask *bc) {
   uint32_t n = 1 + below(r, 40);
 
   if (!must(r, "begin", bitcask_begin(bc, 0, &txn, &e), 0, &e)) return;
-  must(r, "a second begin", bitcask_begin(r->bc[below(r, N_HANDLES)], 0, &second, &e), BITCASK_BUSY,
-       &e);
+  must(r, "a second begin", bitcask_begin(r->bc[below(r, r->n_handles)], 0, &second, &e),
+       BITCASK_BUSY, &e);
   model_copy(&t.now, &r->now);
   while (n-- > 0 && !r->stop) {
     uint32_t x = below(r, 20);
@@ -387,7 +416,7 @@ static void do_open(run *r, int i) {
 static void do_reopen(run *r, int i) {
   bitcask_error e;
 
-  let_all_go(r);
+  let_all_go(r, r->bc[i]);
   if (!must(r, "close", bitcask_close(r->bc[i], &e), 0, &e)) return;
   r->bc[i] = NULL;
   do_open(r, i);
@@ -401,7 +430,7 @@ static void set_clock(run *r, int64_t now) {
 
 static void step(run *r) {
   uint32_t x = below(r, 1000);
-  int i = (int)below(r, N_HANDLES);
+  int i = (int)below(r, r->n_handles);
   bitcask *bc = r->bc[i];
   held *h = &r->held[below(r, N_HELD)];
 
@@ -412,8 +441,10 @@ static void step(run *r) {
     do_delete(r, bc);
   else if (x < 800)
     check_get(r, bc);
-  else if (x < 880)
+  else if (x < 879)
     do_txn(r, bc);
+  else if (x < 880)
+    do_burst(r, bc);
   else if (x < 900)
     hold(r, bc, NULL, &r->now);
   else if (x < 920)
@@ -439,7 +470,7 @@ static void step(run *r) {
 static void init_run(run *r, uint64_t seed) {
   static const uint64_t sizes[] = {1, 500, 3000, 20000, 100000, 1 << 30};
 
-  *r = (run){.seed = seed, .rng = seed};
+  *r = (run){.seed = seed, .rng = seed, .n_handles = 2 + (uint32_t)(seed % (MAX_HANDLES - 1))};
   bitcask_options_init(&r->o);
   r->o.create = true;
   r->o.max_file_size = sizes[below(r, 6)];
@@ -468,10 +499,10 @@ static void run_seed(uint64_t seed, long n_ops) {
   bitcask_error e;
 
   init_run(r, seed);
-  for (int i = 0; i < N_HANDLES && !r->stop; i++) do_open(r, i);
+  for (uint32_t i = 0; i < r->n_handles && !r->stop; i++) do_open(r, (int)i);
   while (!r->stop && r->n_ops < n_ops) step(r);
-  let_all_go(r);
-  for (int i = 0; i < N_HANDLES; i++) {
+  for (uint32_t i = 0; i < r->n_handles; i++) {
+    let_all_go(r, r->bc[i]);
     if (!r->stop && i == 0) check_verify(r, r->bc[i]);
     must(r, "close", bitcask_close(r->bc[i], &e), 0, &e);
   }

@@ -1,8 +1,9 @@
 /*
-** test_threads.c - one handle, many threads at once, on the real file system.
+** test_threads.c - many threads at once, on the real file system.
 **
 ** A writer counts up the keys' values, alone and in transactions; readers,
-** snapshots and a merger go on meanwhile.  Made for ThreadSanitizer; without it
+** snapshots, a merger and a second handle that is opened and closed all the time
+** go on meanwhile.  Made for ThreadSanitizer; without it
 ** the test still sees wrong, torn and old values.
 */
 #include "test.h"
@@ -18,11 +19,13 @@ enum { N_KEYS = 48, N_GROUP = 4, N_READERS = 4, VALUE_CAP = 700 };
 
 /* Keys below N_GROUP are always written together, with one count. */
 static bitcask *bc;
+static const char *dir;
+static bitcask_options opt;
 static atomic_uint begun[N_KEYS]; /* counts that were handed to the engine */
 static atomic_uint done[N_KEYS];  /* and those acknowledged */
 static atomic_bool stop;
 static atomic_uint n_bad;
-static atomic_ulong n_writes, n_reads, n_snapshots, n_merges;
+static atomic_ulong n_writes, n_reads, n_snapshots, n_merges, n_opens;
 
 static void bad(const char *what, const bitcask_error *e) {
   if (atomic_fetch_add(&n_bad, 1) < 10)
@@ -142,6 +145,45 @@ static void *reader(void *arg) {
   return NULL;
 }
 
+/* What a handle of its own finds in a key. */
+static void get_counted(bitcask *own, unsigned k, bitcask_buf *buf, unsigned *last) {
+  unsigned least = atomic_load(&done[k]);
+  bitcask_error e;
+  char key[16];
+
+  if (bitcask_get(own, key, key_text(key, k), buf, &e))
+    bad("get by another handle", &e);
+  else
+    check_count(k, count_in(buf->data, buf->size, k), least, &last[k]);
+}
+
+/* Opens the directory, reads it, writes a key that nobody reads, and closes it. */
+static void *opener(void *arg) {
+  unsigned last[N_KEYS] = {0};
+  bitcask_buf buf = {0};
+  (void)arg;
+
+  while (!atomic_load(&stop)) {
+    bitcask *own;
+    bitcask_error e;
+    char value[300] = {0};
+
+    if (bitcask_open(dir, &opt, &own, &e)) {
+      bad("open", &e);
+      break;
+    }
+    for (unsigned k = 0; k < N_KEYS; k++) get_counted(own, k, &buf, last);
+    for (size_t i = 0; i < 20; i++) {
+      if (bitcask_put(own, "its own", 7, value, i * 10, &e)) bad("put by another handle", &e);
+    }
+    if (bitcask_delete(own, "its own", 7, &e)) bad("delete by another handle", &e);
+    if (bitcask_close(own, &e)) bad("close", &e);
+    atomic_fetch_add(&n_opens, 1);
+  }
+  bitcask_buf_free(&buf);
+  return NULL;
+}
+
 static void read_snapshot(bitcask_snapshot *snap, unsigned *counts) {
   bitcask_iter *it;
   bitcask_entry entry;
@@ -155,6 +197,7 @@ static void read_snapshot(bitcask_snapshot *snap, unsigned *counts) {
   }
   while (!(rc = bitcask_iter_next(it, &entry, &e))) {
     const char *key = entry.key; /* "key-05", without a NUL */
+    if (key[0] != 'k') continue; /* the opener's */
     unsigned k = (unsigned)((key[4] - '0') * 10 + key[5] - '0') % N_KEYS;
     counts[k] = count_in(entry.value, entry.value_sz, k);
     n++;
@@ -213,20 +256,20 @@ static void *merger(void *arg) {
 /* ------------------------------------------------------------------------ runs */
 
 static void run_threads(bool mmap) {
-  pthread_t threads[N_READERS + 3];
+  pthread_t threads[N_READERS + 4];
   unsigned seeds[N_READERS], n = 0;
   const char *s = getenv("SECONDS_EACH");
   double end = now() + (s ? atof(s) : 2.0);
-  char *dir = tempdir_make();
-  bitcask_options o;
+  char *path = tempdir_make();
   bitcask_error e;
 
-  bitcask_options_init(&o);
-  o.sync = BITCASK_SYNC_OFF;
-  o.mmap = mmap;
-  o.max_file_size = 64 << 10;
-  o.timeout_ms = 20000;
-  CHECK_OK(bitcask_open(dir, &o, &bc, &e), &e);
+  dir = path;
+  bitcask_options_init(&opt);
+  opt.sync = BITCASK_SYNC_OFF;
+  opt.mmap = mmap;
+  opt.max_file_size = 64 << 10;
+  opt.timeout_ms = 20000;
+  CHECK_OK(bitcask_open(dir, &opt, &bc, &e), &e);
   atomic_store(&stop, false);
   for (unsigned k = 0; k < N_KEYS; k++) {
     atomic_store(&begun[k], 0);
@@ -238,6 +281,7 @@ static void run_threads(bool mmap) {
   pthread_create(&threads[n++], NULL, writer, NULL);
   pthread_create(&threads[n++], NULL, merger, NULL);
   pthread_create(&threads[n++], NULL, snapshots, NULL);
+  pthread_create(&threads[n++], NULL, opener, NULL);
   for (unsigned i = 0; i < N_READERS; i++) {
     seeds[i] = i + 1;
     pthread_create(&threads[n++], NULL, reader, &seeds[i]);
@@ -247,7 +291,7 @@ static void run_threads(bool mmap) {
   for (unsigned i = 0; i < n; i++) pthread_join(threads[i], NULL);
   CHECK_EQ(atomic_load(&n_bad), 0);
   CHECK_OK(bitcask_close(bc, &e), &e);
-  tempdir_remove(dir);
+  tempdir_remove(path);
 }
 
 static void with_mmap(void) { run_threads(true); }
@@ -256,7 +300,7 @@ static void with_pread(void) { run_threads(false); }
 int main(void) {
   RUN(with_mmap);
   RUN(with_pread);
-  printf("%lu writes, %lu reads, %lu snapshots, %lu merges\n", n_writes, n_reads, n_snapshots,
-         n_merges);
+  printf("%lu writes, %lu reads, %lu snapshots, %lu merges, %lu opens\n", n_writes, n_reads,
+         n_snapshots, n_merges, n_opens);
   return test_done();
 }

@@ -11,6 +11,10 @@ BUILD   = build
 
 FUZZ_SECS = 60
 
+# Of make stress: how often to kill, and how long to run threads, and the model.
+KILLS = 5000
+SECS  = 120
+
 WARN     = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef
 CPPFLAGS = -D_GNU_SOURCE -Ibitcask $(PRIVATE) -MMD -MP
 PRIVATE  = -Ibitcask/src
@@ -43,7 +47,7 @@ CRC_TESTS = $(BUILD)/tests/test_crc32-zlib $(BUILD)/tests/test_crc32-libdeflate
 OBJ       = $(LIB_OBJ) $(EXT_OBJ) $(BENCH_OBJ) $(FUZZ_OBJ) $(AID_OBJ) \
             $(call objects,$(TEST_SRC) $(call sources,bitcask/tests/example.c bitcask/tests/interop/*.c sql-tests/*.c))
 
-.PHONY: all setup demo shell test asan ubsan tsan fuzz lint format bench install clean programs objects
+.PHONY: all setup demo shell test stress asan ubsan tsan fuzz lint format bench install clean programs objects
 .PHONY: setup-build setup-demo setup-shell setup-test setup-sanitize setup-bench setup-lint setup-format
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -68,6 +72,14 @@ test: setup-test
 	  '$(PYTHON) sql-tests/differential.py' '$(PYTHON) sql-tests/processes.py' \
 	  '$(PYTHON) sql-tests/lifecycle.py' '$(PYTHON) sql-tests/interrupts.py' \
 	  bitcask/tests/interop/run sql-tests/demo/check .ci/install-check .ci/readme-check
+
+# What goes on for as long as one likes.
+STRESS = test_kills test_processes test_threads test_model
+stress: setup-test
+	@$(MAKE) -k -j$$(nproc) --no-print-directory programs; \
+	KILLS=$(KILLS) SECONDS_EACH=$(SECS) MODEL_OPS=$$(($(SECS) * 20000)) \
+	  .ci/sum $(STRESS:%=$(BUILD)/tests/%) \
+	  "$(PYTHON) sql-tests/differential.py $$(date +%s) $$(($(SECS) * 20))"
 
 SANITIZE_asan  = -fsanitize=address,undefined
 SANITIZE_ubsan = -fsanitize=undefined

@@ -5,7 +5,10 @@
 
 Every round runs the same statements on two databases: multi-row inserts, updates
 and deletes in every conflict mode, transactions, savepoints, statements that
-fail half-way, connections that are closed.  In the one, t and u are bitcask
+fail half-way, connections that are closed.  On bitcask's side merges run in
+between, and queries are left half-way and read on later: their rows must be those
+of the moment they began at, which on the other side are read at once.  A second
+connection looks on: it sees what is committed and nothing else.  In the one, t and u are bitcask
 tables; in the other, they are
 CREATE TABLE t(key TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID.
 After each statement the result rows, the error code and text, changes(), the
@@ -23,6 +26,8 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 MODULE = os.path.abspath(os.environ.get("BITCASK_SO", HERE + "/../build/bitcask.so"))
 STATEMENTS = 150
+FILE_SIZE = 2000  # bytes: files are sealed, and merged, all the time
+MAX_QUERIES = 3   # left half-way at a time
 MODES = ["", "", "", "", "", " OR ABORT", " OR FAIL", " OR IGNORE", " OR REPLACE", " OR REPLACE", " OR ROLLBACK"]
 NATIVE = "CREATE TABLE %s(key TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID"
 
@@ -36,20 +41,28 @@ class Bitcask:
         self.open()
         for table in "tu":
             store = "shared" if shared else "store-" + table
-            self.db.execute("CREATE VIRTUAL TABLE %s USING bitcask('%s', sync=off)" % (table, store))
+            self.db.execute("CREATE VIRTUAL TABLE %s USING bitcask('%s', sync=off, max_file_size=%d)"
+                            % (table, store, FILE_SIZE))
+
+    def connect(self):
+        db = sqlite3.connect(self.path, isolation_level=None)
+        db.enable_load_extension(True)
+        db.load_extension(MODULE)
+        db.execute("PRAGMA synchronous=off")
+        return db
 
     def open(self):
-        self.db = sqlite3.connect(self.path, isolation_level=None)
-        self.db.enable_load_extension(True)
-        self.db.load_extension(MODULE)
-        self.db.execute("PRAGMA synchronous=off")
+        self.db = self.connect()
+        self.neighbour = self.connect()
 
     def message(self, text):
         """Where t and u are one table, the text can name but one of them."""
         return text.replace(" u.", " t.") if self.shared else text
 
-    def run(self, sql):
+    def run(self, sql, neighbour=False):
         """What can be seen of a statement: rows or error, counters, state."""
+        if neighbour:
+            return sorted(self.neighbour.execute(sql).fetchall())
         try:
             result = sorted(self.db.execute(sql).fetchall())
         except sqlite3.Error as e:
@@ -58,8 +71,12 @@ class Bitcask:
         return result, changes, self.db.in_transaction
 
     def reopen(self):
-        self.db.close()
+        self.close()
         self.open()
+
+    def close(self):
+        self.db.close()
+        self.neighbour.close()
 
 
 class Native(Bitcask):
@@ -72,8 +89,8 @@ class Native(Bitcask):
         for table in "t" if shared else "tu":
             self.db.execute(NATIVE % table)
 
-    def run(self, sql):
-        return super().run(sql.replace(" u ", " t ") if self.shared else sql)
+    def run(self, sql, neighbour=False):
+        return super().run(sql.replace(" u ", " t ") if self.shared else sql, neighbour)
 
 
 class Generator:
@@ -172,6 +189,70 @@ class Generator:
         return self.select(table)
 
 
+class Queries:
+    """Queries that were left half-way on bitcask's side, and the rows that they must give."""
+
+    def __init__(self, rng, ours, native):
+        self.rng, self.ours, self.native = rng, ours, native
+        self.open = []  # cursor, rows so far, rows wanted, statement
+
+    def begin(self):
+        sql = "SELECT key, hex(value) FROM %s " % self.rng.choice("tu")
+        want, _, _ = self.native.run(sql)
+        cursor = self.ours.db.execute(sql)
+        # An exhausted cursor would be closed, and hold nothing.
+        self.open.append((cursor, cursor.fetchmany(self.rng.randrange(1, 4)), want, sql))
+        return "(begun: %s)" % sql
+
+    def end(self, which):
+        """What differs in the rows of a query that is now read to its end."""
+        cursor, rows, want, sql = self.open.pop(which)
+        got = sorted(rows + cursor.fetchall())
+        return None if got == want else "(read on: %s)\nbitcask: %s\nnative:  %s" % (sql, got, want)
+
+    def end_all(self):
+        return next((d for d in [self.end(-1) for _ in range(len(self.open))] if d), None)
+
+    def step(self, history):
+        """Begin, read on, or do nothing."""
+        r = self.rng.random()
+        if r < 0.1 and len(self.open) < MAX_QUERIES:
+            history.append(self.begin())
+        elif r < 0.2 and self.open:
+            history.append("(a query read to its end)")
+            return self.end(self.rng.randrange(len(self.open)))
+        return None
+
+
+def check(sides, sql, neighbour=False):
+    """What differs between the two, if anything."""
+    ours, native = [side.run(sql, neighbour) for side in sides]
+    if ours == native:
+        return None
+    return "%s%s\nbitcask: %s\nnative:  %s" % (sql, " (by the neighbour)" * neighbour, ours, native)
+
+
+def step(rng, generator, sides, queries, history, look):
+    """One statement on both sides and what goes with it; None or what differed."""
+    if rng.random() < 0.04 and not sides[0].db.in_transaction:
+        table = rng.choice("tu")
+        sides[0].db.execute("SELECT bitcask_merge('%s')" % table).fetchall()
+        history.append("(merged %s)" % table)
+    difference = queries.step(history)
+    sql = generator.statement(sides[0].db.in_transaction)
+    if sql is None:
+        difference = difference or queries.end_all()
+        for side in sides:
+            side.reopen()
+    history.append(sql or "(connections closed and opened)")
+    if sql and not difference:
+        difference = check(sides, sql)
+    for table in "tu" if look else "":
+        sql = "SELECT key, hex(value) FROM %s " % table
+        difference = difference or check(sides, sql) or check(sides, sql, neighbour=True)
+    return difference
+
+
 def play(seed):
     """One round; None or what differed."""
     rng = random.Random(seed)
@@ -179,24 +260,16 @@ def play(seed):
     history = []
     with tempfile.TemporaryDirectory() as directory:
         sides = [kind(directory, seed % 2 == 1) for kind in (Bitcask, Native)]
+        queries = Queries(rng, *sides)
         for i in range(STATEMENTS):
-            sql = generator.statement(sides[0].db.in_transaction)
-            history.append(sql or "(connection closed and opened)")
-            if sql is None:
-                for side in sides:
-                    side.reopen()
-                continue
-            checks = [sql]
-            if i % 5 == 0 or i == STATEMENTS - 1:
-                checks += ["SELECT key, hex(value) FROM %s " % t for t in "tu"]
-            for check in checks:
-                ours, native = [side.run(check) for side in sides]
-                if ours != native:
-                    return "%s;\n-- %s\nbitcask: %s\nnative:  %s" % (
-                        ";\n".join(history), check, ours, native)
+            look = i % 5 == 0 or i == STATEMENTS - 1
+            difference = step(rng, generator, sides, queries, history, look)
+            if difference:
+                return "%s;\n-- %s" % (";\n".join(history), difference)
+        difference = queries.end_all()
         for side in sides:
-            side.db.close()
-    return None
+            side.close()
+    return difference
 
 
 def main():

@@ -469,6 +469,7 @@ static void nobody_notices(void) {
          "seen, SEED=%" PRIu64 "\n",
          rounds, n_ops, sh->n_snapshots, sh->n_merges, sh->n_closes, n_checkpoints, seed);
   CHECK(n_ops > (unsigned long)kills && sh->n_merges && sh->n_closes);
+  CHECK(n_checkpoints || kills < 100);
   bitcask_buf_free(&p->buf);
   free(p);
   tempdir_remove(dir);

@@ -14,10 +14,21 @@ SQLITE_EXTENSION_INIT3
 
 enum {
   VT_HOST_VTAB_IN = 3038000, /* sqlite3_vtab_in and its two iterators, sqlite3_vtab_rhs_value */
-  VT_HOST_IS_INTERRUPTED = 3041000 /* sqlite3_is_interrupted */
+  VT_HOST_VALUE_ENCODING = 3040000, /* sqlite3_value_encoding */
+  VT_HOST_IS_INTERRUPTED = 3041000  /* sqlite3_is_interrupted */
 };
 
 static inline bool vt_host_has(int since) { return sqlite3_libversion_number() >= since; }
+
+/* Only where vt_host_has(VT_HOST_VALUE_ENCODING). */
+static inline bool vt_host_is_utf8(sqlite3_value *v) {
+#if SQLITE_VERSION_NUMBER >= 3040000
+  return sqlite3_value_encoding(v) == SQLITE_UTF8;
+#else
+  (void)v; /* linked with a host that has it not */
+  return false;
+#endif
+}
 
 /* Only where vt_host_has(VT_HOST_IS_INTERRUPTED). */
 #if SQLITE_VERSION_NUMBER >= 3041000

@@ -3,15 +3,8 @@
 */
 #include "value.h"
 
+#include <stdlib.h>
 #include <string.h>
-
-/* In a UTF-16 database sqlite3_value_blob() of a text is UTF-16: ask for the
-** text first, then for its size. */
-static vt_value_kind text_bytes(sqlite3_value *v, vt_bytes *out) {
-  out->data = sqlite3_value_text(v);
-  out->size = (size_t)sqlite3_value_bytes(v);
-  return out->data ? VT_VALUE_BYTES : VT_VALUE_NOMEM;
-}
 
 /* An empty blob has no address; the engine is given one all the same. */
 static vt_value_kind blob_bytes(sqlite3_value *v, vt_bytes *out) {
@@ -20,6 +13,22 @@ static vt_value_kind blob_bytes(sqlite3_value *v, vt_bytes *out) {
   if (!out->data && out->size == 0) {
     out->data = "";
   }
+  return out->data ? VT_VALUE_BYTES : VT_VALUE_NOMEM;
+}
+
+/* sqlite3_value_text() copies what has no zero behind it; sqlite3_value_blob() does
+** not, but of a text in a UTF-16 database it is UTF-16. */
+static bool is_utf8_text(sqlite3_value *v) {
+  return vt_host_has(VT_HOST_VALUE_ENCODING) && sqlite3_value_type(v) == SQLITE_TEXT &&
+         vt_host_is_utf8(v);
+}
+
+static vt_value_kind text_bytes(sqlite3_value *v, vt_bytes *out) {
+  if (is_utf8_text(v)) {
+    return blob_bytes(v, out);
+  }
+  out->data = sqlite3_value_text(v); /* first: it changes the size */
+  out->size = (size_t)sqlite3_value_bytes(v);
   return out->data ? VT_VALUE_BYTES : VT_VALUE_NOMEM;
 }
 
@@ -170,6 +179,21 @@ void vt_value_result(sqlite3_context *ctx, vt_affinity affinity, const void *dat
     sqlite3_result_int64(ctx, get_integer(data));
   } else {
     result_bytes(ctx, affinity == VT_AFFINITY_TEXT, data, size);
+  }
+}
+
+void vt_value_result_alone(sqlite3_context *ctx, vt_affinity affinity, const void *data,
+                           size_t size) {
+  void *copy = affinity == VT_AFFINITY_INTEGER || !size ? NULL : malloc(size);
+  if (!copy) {
+    vt_value_result(ctx, affinity, data, size);
+    return;
+  }
+  memcpy(copy, data, size);
+  if (affinity == VT_AFFINITY_TEXT) {
+    sqlite3_result_text64(ctx, copy, size, free, SQLITE_UTF8);
+  } else {
+    sqlite3_result_blob64(ctx, copy, size, free);
   }
 }
 

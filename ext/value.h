@@ -60,6 +60,11 @@ void vt_value_put_integer(uint8_t *out, int64_t i);
 ** VT_INTEGER_KEY_SZ bytes. */
 void vt_value_result(sqlite3_context *ctx, vt_affinity affinity, const void *data, size_t size);
 
+/* The same for a statement's only row: there SQLite would have to allocate anyway,
+** and all threads share one lock for that. */
+void vt_value_result_alone(sqlite3_context *ctx, vt_affinity affinity, const void *data,
+                           size_t size);
+
 /* Return a field; its bytes are copied. */
 void vt_value_result_field(sqlite3_context *ctx, vt_affinity affinity, const vt_field *f);
 

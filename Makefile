@@ -41,6 +41,7 @@ FUZZ_OBJ  = $(call objects,$(call sources,bitcask/fuzz/*.c))
 TEST_SRC  = $(call sources,bitcask/tests/test_*.c)
 AID_OBJ   = $(call objects,$(filter-out $(TEST_SRC) bitcask/tests/example.c,$(call sources,bitcask/tests/*.c)))
 TESTS     = $(TEST_SRC:bitcask/tests/%.c=$(BUILD)/tests/%)
+EXT_TEST  = $(BUILD)/tests/test_record
 STATIC    = $(BUILD)/tests/test_lifecycle-static
 SQL_TESTS = $(BUILD)/tests/test_lifecycle $(STATIC)
 CRC_TESTS = $(BUILD)/tests/test_crc32-zlib $(BUILD)/tests/test_crc32-libdeflate
@@ -68,7 +69,7 @@ shell: setup-shell all
 # Goes on after a failure, of the compiler too: .ci/sum misses what is not there.
 test: setup-test
 	@$(MAKE) -k -j$$(nproc) --no-print-directory all programs $(CRC_TESTS) $(SQL_TESTS); \
-	.ci/sum $(TESTS) $(CRC_TESTS) $(SQL_TESTS) sql-tests/run \
+	.ci/sum $(TESTS) $(CRC_TESTS) $(EXT_TEST) $(SQL_TESTS) sql-tests/run \
 	  '$(PYTHON) sql-tests/differential.py' '$(PYTHON) sql-tests/processes.py' \
 	  '$(PYTHON) sql-tests/lifecycle.py' '$(PYTHON) sql-tests/interrupts.py' \
 	  bitcask/tests/interop/run sql-tests/demo/check .ci/install-check .ci/readme-check
@@ -87,7 +88,7 @@ SANITIZE_tsan  = -fsanitize=thread
 asan ubsan tsan: setup-sanitize
 	@$(MAKE) -k -j$$(nproc) --no-print-directory programs BUILD=build/$@ CC=clang \
 	  CFLAGS='-O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all $(SANITIZE_$@)'; \
-	.ci/sum $(patsubst $(BUILD)/%,build/$@/%,$(TESTS) $(STATIC))
+	.ci/sum $(patsubst $(BUILD)/%,build/$@/%,$(TESTS) $(EXT_TEST) $(STATIC))
 
 fuzz: setup-sanitize
 	bitcask/fuzz/run $(FUZZ_SECS)
@@ -113,7 +114,7 @@ install: all
 clean:
 	rm -rf build
 
-programs: $(TESTS) $(STATIC)
+programs: $(TESTS) $(EXT_TEST) $(STATIC)
 objects: $(OBJ)
 
 $(BUILD)/crc32-from: | setup-build
@@ -121,7 +122,8 @@ $(BUILD)/crc32-from: | setup-build
 	@if pkg-config --exists libdeflate; then echo libdeflate; else echo zlib; fi 2>/dev/null >$@
 
 $(EXT_OBJ): PRIVATE =
-$(FUZZ_OBJ): PRIVATE = -Ibitcask/src -Ibitcask/tests
+$(FUZZ_OBJ): PRIVATE = -Ibitcask/src -Ibitcask/tests -Iext
+$(BUILD)/obj/sql-tests/%.o: PRIVATE = -Iext -Ibitcask/tests
 
 $(BUILD)/obj/%.o: %.c Makefile | setup-build $(BUILD)/crc32-from
 	@mkdir -p $(@D)
@@ -144,6 +146,12 @@ $(TESTS): $(BUILD)/tests/%: $(BUILD)/obj/bitcask/tests/%.o $(AID_OBJ) $(BUILD)/l
 	@mkdir -p $(@D)
 	@echo 'link $@'
 	@$(CC) $(CFLAGS) $(WRAP) -o $@ $^ $(LIBS)
+
+# What of the module needs neither SQLite nor the engine, with SQLite for a judge.
+$(EXT_TEST): $(BUILD)/tests/%: $(BUILD)/obj/sql-tests/%.o $(BUILD)/obj/ext/record.o
+	@mkdir -p $(@D)
+	@echo 'link $@'
+	@$(CC) $(CFLAGS) -o $@ $^ -lsqlite3 -lm
 
 # The CRC-32 test once more with each of the two libraries.
 $(CRC_TESTS): $(BUILD)/tests/test_crc32-%: bitcask/tests/test_crc32.c bitcask/src/crc32.c $(AID_OBJ) $(BUILD)/libbitcask.a

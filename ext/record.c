@@ -185,7 +185,7 @@ bool vt_record_open(vt_record *r, const void *data, size_t size) {
     return false;
   }
   const uint8_t *p = get_varint(start, start + size, &header_sz);
-  if (!p || header_sz > size || header_sz < (uint64_t)(p - start)) {
+  if (!p || header_sz > size || header_sz <= (uint64_t)(p - start)) {
     return false;
   }
   r->header = p;

@@ -37,7 +37,7 @@ typedef struct vt_field {
   size_t size;
 } vt_field;
 
-/* Bytes that the row takes: 1 for no fields.  O(n). */
+/* Bytes that the row takes; n is at least 1.  O(n). */
 uint64_t vt_record_size(const vt_field *fields, unsigned n);
 
 /* Write the row to `out`, which has room for vt_record_size() bytes. */
@@ -52,8 +52,8 @@ typedef struct vt_record {
 
 /*
 ** Stand before the first field.  False: not a record (a header that does not
-** fit, a serial type that is reserved, bodies that do not fill it to the last
-** byte), and *r is not to be used.  Reads the whole header, none of the bodies.
+** fit or has no fields, a serial type that is reserved, bodies that do not fill
+** it to the last byte), and *r is not to be used.  Reads the whole header, none of the bodies.
 */
 bool vt_record_open(vt_record *r, const void *data, size_t size);
 

@@ -18,6 +18,25 @@ enum {
   VT_HOST_IS_INTERRUPTED = 3041000  /* sqlite3_is_interrupted */
 };
 
+#if SQLITE_VERSION_NUMBER < 3038000
+/*
+** Headers that do not know these calls, or a SQLite without them that has this
+** module compiled in: no list is ever had whole, each of its values comes alone.
+*/
+static inline int sqlite3_vtab_in(sqlite3_index_info *info, int constraint, int handle) {
+  (void)info, (void)constraint, (void)handle;
+  return 0;
+}
+static inline int sqlite3_vtab_in_first(sqlite3_value *list, sqlite3_value **out) {
+  (void)list, (void)out;
+  return SQLITE_MISUSE;
+}
+static inline int sqlite3_vtab_in_next(sqlite3_value *list, sqlite3_value **out) {
+  (void)list, (void)out;
+  return SQLITE_MISUSE;
+}
+#endif
+
 static inline bool vt_host_has(int since) { return sqlite3_libversion_number() >= since; }
 
 /* Only where vt_host_has(VT_HOST_VALUE_ENCODING). */

@@ -1,4 +1,4 @@
--- native
+-- native since 3.36
 -- The four statements, as on any table.
 CREATE VIRTUAL TABLE kv USING bitcask('data/kv');
 INSERT INTO kv VALUES ('user:1', '{"name":"Ada"}'), ('user:2', '{"name":"Bob"}');

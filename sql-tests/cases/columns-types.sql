@@ -4,7 +4,7 @@ CREATE VIRTUAL TABLE b USING bitcask('b', v DOUBLE  PRECISION NOT  NULL, 'k' uns
 CREATE VIRTUAL TABLE c USING bitcask('c', k BLOB, v, read_only=0, w DECIMAL ( 10 , -2 ), [a column] VARYING CHARACTER(255));
 CREATE VIRTUAL TABLE d USING bitcask('d', key TEXT PRIMARY KEY, value BLOB);
 CREATE VIRTUAL TABLE e USING bitcask('e', "timeout" INT, sync TEXT, "primary" ANY);
-SELECT m.name, t.name, t.type, t."notnull", t.pk FROM sqlite_schema AS m, pragma_table_info(m.name) AS t ORDER BY m.name, t.cid;
+SELECT m.name, t.name, t.type, t."notnull", t.pk FROM sqlite_master AS m, pragma_table_info(m.name) AS t ORDER BY m.name, t.cid;
 -- One value column of TEXT or BLOB affinity holds bytes, anything else a row.
 .mode quote
 INSERT INTO a VALUES ('k', 'raw');

@@ -26,5 +26,5 @@ CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY DESC, v BLOB);
 CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY, v VARCHAR(x));
 CREATE VIRTUAL TABLE kv USING bitcask('data', k TEXT PRIMARY KEY, v 'BLOB');
 CREATE VIRTUAL TABLE kv USING bitcask('data', PRIMARY KEY, v BLOB);
-SELECT count(*) FROM sqlite_schema;
+SELECT count(*) FROM sqlite_master;
 .shell ls

@@ -5,3 +5,4 @@ SELECT type, ncol, wr FROM pragma_table_list('kv');
 SELECT rowid FROM kv;
 INSERT INTO kv VALUES ('a', 'b');
 SELECT typeof(key), typeof(value) FROM kv;
+-- since 3.37

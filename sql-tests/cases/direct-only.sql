@@ -26,3 +26,4 @@ CREATE VIEW scan AS SELECT * FROM bitcask_scan('data');
 SELECT * FROM scan;
 CREATE VIEW status AS SELECT * FROM bitcask_status('kv');
 SELECT * FROM status;
+-- since 3.40

@@ -19,3 +19,4 @@ SELECT t.name, f.live_keys FROM pragma_table_list t, bitcask_files(t.schema || '
   WHERE t.name IN ('kv', 'two') ORDER BY 1;
 SELECT name FROM pragma_table_xinfo('bitcask_files');
 SELECT name FROM pragma_table_xinfo('bitcask_status');
+-- since 3.38

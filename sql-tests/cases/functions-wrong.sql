@@ -21,4 +21,4 @@ SELECT * FROM bitcask_verify_rows(NULL);
 SELECT * FROM bitcask_verify_rows('nowhere');
 DELETE FROM bitcask_status;
 DELETE FROM bitcask_history;
-SELECT name FROM sqlite_schema ORDER BY name;
+SELECT name FROM sqlite_master ORDER BY name;

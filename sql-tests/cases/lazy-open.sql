@@ -23,5 +23,5 @@ SELECT * FROM kw;
 SELECT * FROM kw;
 .shell mv data gone
 DROP TABLE kw;
-SELECT name FROM sqlite_schema;
+SELECT name FROM sqlite_master;
 .shell ls

@@ -54,4 +54,4 @@ DROP TABLE kw;
 DROP VIEW on_plain;
 ROLLBACK;
 DROP TABLE kw;
-SELECT name FROM sqlite_schema ORDER BY name;
+SELECT name FROM sqlite_master ORDER BY name;

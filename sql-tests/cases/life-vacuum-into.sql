@@ -15,7 +15,7 @@ VACUUM INTO 'here/into.db';
 .load ../bitcask
 SELECT * FROM kv;
 INSERT INTO kv VALUES ('l', 'w');
-SELECT name, sql FROM sqlite_schema;
+SELECT name, sql FROM sqlite_master;
 DROP TABLE kv;
 .open there/saved.db
 .load ../bitcask

@@ -3,6 +3,6 @@
 CREATE VIRTUAL TABLE kv USING bitcask('file');
 CREATE VIRTUAL TABLE kv USING bitcask('file/below');
 CREATE VIRTUAL TABLE kv USING bitcask('missing', read_only=1);
-SELECT count(*) FROM sqlite_schema;
+SELECT count(*) FROM sqlite_master;
 .shell ls
 .shell cat file

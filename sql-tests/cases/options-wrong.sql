@@ -15,5 +15,5 @@ CREATE VIRTUAL TABLE kv USING bitcask('data', timeout=-1);
 CREATE VIRTUAL TABLE kv USING bitcask('data', timeout='1 2');
 CREATE VIRTUAL TABLE kv USING bitcask('data', merge=sometimes);
 CREATE VIRTUAL TABLE kv USING bitcask('data', mmap=0, mmap=1);
-SELECT count(*) FROM sqlite_schema;
+SELECT count(*) FROM sqlite_master;
 .shell ls

@@ -13,3 +13,4 @@ SELECT count(*) FROM kv;
 INSERT INTO kv VALUES ('a', '1');
 INSERT OR IGNORE INTO kv VALUES ('a', '2') RETURNING key, value;
 SELECT * FROM kv;
+-- since 3.35

@@ -12,3 +12,4 @@ CREATE TABLE copy AS SELECT * FROM kv;
 SELECT * FROM copy;
 .schema kv
 .tables
+-- since 3.33

@@ -6,7 +6,7 @@ CREATE VIRTUAL TABLE kv USING bitcask('data');
 CREATE TABLE plain(a);
 INSERT INTO kv VALUES ('k', 'v');
 PRAGMA writable_schema = 1;
-UPDATE sqlite_schema SET sql = replace(sql, '''data''', '''data'', future=1') WHERE name = 'kv';
+UPDATE sqlite_master SET sql = replace(sql, '''data''', '''data'', future=1') WHERE name = 'kv';
 .open y.db
 .open x.db
 .load ../bitcask
@@ -16,6 +16,6 @@ SELECT bitcask_merge('kv');
 PRAGMA integrity_check;
 ALTER TABLE plain RENAME TO simple;
 DROP TABLE kv;
-SELECT name FROM sqlite_schema;
+SELECT name FROM sqlite_master;
 CREATE VIRTUAL TABLE kv USING bitcask('data');
 SELECT * FROM kv;

@@ -9,3 +9,4 @@ SELECT changes();
 SELECT * FROM kv ORDER BY key;
 UPDATE kv SET key = new.v FROM new WHERE kv.key = new.k AND new.k = 'a';
 SELECT * FROM kv ORDER BY key;
+-- since 3.33

@@ -48,14 +48,14 @@ CRC_TESTS = $(BUILD)/tests/test_crc32-zlib $(BUILD)/tests/test_crc32-libdeflate
 OBJ       = $(LIB_OBJ) $(EXT_OBJ) $(BENCH_OBJ) $(FUZZ_OBJ) $(AID_OBJ) \
             $(call objects,$(TEST_SRC) $(call sources,bitcask/tests/example.c bitcask/tests/interop/*.c sql-tests/*.c))
 
-.PHONY: all setup demo shell test stress test-versions asan ubsan tsan fuzz lint format bench install clean programs objects
-.PHONY: setup-build setup-demo setup-shell setup-test setup-versions setup-sanitize setup-bench setup-lint setup-format
+.PHONY: all setup demo shell test stress test-versions test-clients asan ubsan tsan fuzz lint format bench install clean programs objects
+.PHONY: setup-build setup-demo setup-shell setup-test setup-versions setup-clients setup-sanitize setup-bench setup-lint setup-format
 .DELETE_ON_ERROR:
 .SECONDARY:
 
 all: $(BUILD)/libbitcask.a $(BUILD)/bitcask.so
 
-setup-build setup-demo setup-shell setup-test setup-versions setup-sanitize setup-bench setup-lint setup-format:
+setup-build setup-demo setup-shell setup-test setup-versions setup-clients setup-sanitize setup-bench setup-lint setup-format:
 	@.ci/setup $(@:setup-%=%)
 setup:
 	@.ci/setup build demo test
@@ -86,6 +86,9 @@ stress: setup-test
 VERSIONS = 3.31.1 3.31.1+ 3.36.0 3.41.2 3.45.1 3.49.2 3.54.1 3.54.1+
 test-versions: setup-versions all
 	@.ci/sum $(foreach version,$(VERSIONS),'sql-tests/versions/run $(version)')
+
+test-clients: setup-clients all
+	@.ci/sum sql-tests/clients/run
 
 SANITIZE_asan  = -fsanitize=address,undefined
 SANITIZE_ubsan = -fsanitize=undefined

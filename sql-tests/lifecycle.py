@@ -3,23 +3,41 @@
 
     /usr/bin/python3 sql-tests/lifecycle.py [test ...]
 
-What SQLite does to a virtual table in its life, and which test holds us to it:
+What SQLite does to a virtual table in its life, and which tests hold the module to it
+(cases/ without .sql; functions of this file without test_):
 
-    xConnect never opens; a missing directory     cases/lazy-open, life-damaged-directory
-    xDestroy at once, rolled back later           cases/drop-*, life-drop
-    disconnected and connected anew at will       other_connection_*, rename_*, life-reconnect
-    two databases, one directory; copied files    copied_database_*, backup_*, life-relative
-    reads have no hook, snapshot at xFilter       processes.py, begin_takes_no_snapshot
-    savepoint numbers, told and not told          cases/txn-savepoint-numbers, txn-made-*
-    statement savepoints                          cases/txn-statement-errors, txn-conflict-savepoints,
-                                                  half_read_returning_*, interrupted_statement_*
-    xSync again and again, then either end        processes.py, busy_commit_*
-    ROLLBACK in the middle of a statement         function_that_rolls_back_*
-    cursors outlive both ends                     processes.py, spilled_*, *_with_open_cursor
-    INSERT INTO a SELECT FROM b, own writes       cases/insert-select, processes.py
-    more than 64 MiB                              spilled_*
-    SQLite's own locks and protections            sqlite_*, read_only_database_*, authorizer_*
-    hooks, zombies, threads, static linking       test_lifecycle.c
+    xConnect must never open nor fail           cases/lazy-open, life-damaged-directory, unknown-arguments
+    xDestroy is called at once, though the      cases/drop-keeps-directory, drop-in-transaction,
+      transaction may be rolled back            life-drop, txn-drop-two-tables; drop_with_open_cursor
+    xCreate that is rolled back                 cases/create-rolled-back, txn-made-in-savepoint
+    disconnected and connected anew at will,    connected_anew_*, other_connection_*, vacuum_*,
+      the new one before the old                cases/other-statements, load-twice
+    xRename, with cursors open                  rename_*; cases/rename, life-rename
+    xUpdate needs SQLite's own write lock       sqlite_lock_*, read_only_database_file, query_only
+    no xBegin for reads                         begin_takes_no_snapshot, processes.py
+    no xBegin nor xSavepoint for what is made   cases/txn-made-in-savepoint, txn-made-on-rows
+    xSavepoint of the innermost alone, numbers  cases/txn-savepoint-numbers, savepoints,
+      from -1, said again by each table         savepoints-two-tables; differential.py
+    xRollbackTo without its xSavepoint          cases/txn-savepoint-numbers; function_that_rolls_back_to_*
+    statements that fail half-way               cases/txn-statement-errors, txn-conflict-savepoints,
+                                                statement-rollback; interrupted_statement_*,
+                                                autocommit_statement_*, half_read_returning_statement
+    ROLLBACK while a statement writes           function_that_rolls_back_ends_the_statement
+    xSync several times, then either end        busy_commit_*, deferred_constraint_*, processes.py,
+                                                commit_hook_that_refuses in test_lifecycle.c
+    cursors outlive COMMIT and ROLLBACK         processes.py, spilled_transaction_rolled_back,
+                                                savepoint_rolled_back_with_open_cursor
+    rows written while they are read            delete_while_reading, processes.py,
+                                                cases/insert-select, update-key
+    copies hold the declaration alone           backup_*, copied_*, deserialized_*; cases/life-vacuum-into
+    relative directories                        link_*, uri_*; cases/relative-directory, attach-temp
+    views, triggers, foreign keys, blobs        untrusted_schema, foreign_key_*, blob_*; cases/direct-only,
+                                                refused-by-sqlite
+    changes(), last_insert_rowid()              cases/txn-counters, counters
+    UPDATE and DELETE with LIMIT, FROM          cases/txn-limit, update-from, returning
+    journal modes, several databases            cases/life-database-kinds, transaction-with-tables
+    fork, threads, shared cache                 child_of_fork_*, threads_*, connections_*, shared_cache
+    zombies, hooks, loading twice, static       test_lifecycle.c
 
 BITCASK_SO is the module to load (default build/bitcask.so).
 """

@@ -283,7 +283,7 @@ static void database_reset_under_a_table(void) {
   CHECK_EQ(sqlite3_db_config(db, SQLITE_DBCONFIG_RESET_DATABASE, 1, &on), SQLITE_OK);
   run(db, "VACUUM");
   CHECK_EQ(sqlite3_db_config(db, SQLITE_DBCONFIG_RESET_DATABASE, 0, &on), SQLITE_OK);
-  CHECK_EQ(number(db, "SELECT count(*) FROM sqlite_schema"), 0);
+  CHECK_EQ(number(db, "SELECT count(*) FROM sqlite_master"), 0);
   run(db, "CREATE VIRTUAL TABLE kv USING bitcask('store', sync=normal)");
   CHECK_EQ(count(db), 1);
   CHECK_EQ(sqlite3_close(db), SQLITE_OK);

@@ -8,9 +8,9 @@ and deletes in every conflict mode, transactions, savepoints, statements that
 fail half-way, connections that are closed.  On bitcask's side merges run in
 between, and queries are left half-way and read on later: their rows must be those
 of the moment they began at, which on the other side are read at once.  A second
-connection looks on: it sees what is committed and nothing else.  In the one, t and u are bitcask
-tables; in the other, they are
-CREATE TABLE t(key TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID.
+connection looks on: it sees what is committed and nothing else.  In the one, t and u
+are bitcask tables; in the other, they are ordinary tables WITHOUT ROWID, with the same
+columns, which are of another shape every two rounds.
 After each statement the result rows, the error code and text, changes(), the
 transaction state and, now and then, all rows are compared.  In every other round t
 and u are two bitcask tables on one directory, and one and the same ordinary table.
@@ -29,20 +29,25 @@ STATEMENTS = 150
 FILE_SIZE = 2000  # bytes: files are sealed, and merged, all the time
 MAX_QUERIES = 3   # left half-way at a time
 MODES = ["", "", "", "", "", " OR ABORT", " OR FAIL", " OR IGNORE", " OR REPLACE", " OR REPLACE", " OR ROLLBACK"]
-NATIVE = "CREATE TABLE %s(key TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID"
+# Columns; are the keys numbers; are there columns extra and n.
+SHAPES = [("key TEXT PRIMARY KEY, value BLOB NOT NULL", False, False),
+          ("key INTEGER PRIMARY KEY, value BLOB NOT NULL", True, False),
+          ("value BLOB NOT NULL, key TEXT PRIMARY KEY, extra NUMERIC, n TEXT NOT NULL", False, True),
+          ("key INTEGER PRIMARY KEY, extra, value BLOB, n REAL NOT NULL", True, True)]
+NATIVE = "CREATE TABLE %s(%s) WITHOUT ROWID"
 
 
 class Bitcask:
     """A database whose tables are bitcask's."""
 
-    def __init__(self, directory, shared):
+    def __init__(self, directory, shared, columns):
         self.path = directory + "/bitcask.db"
         self.shared = shared
         self.open()
         for table in "tu":
             store = "shared" if shared else "store-" + table
-            self.db.execute("CREATE VIRTUAL TABLE %s USING bitcask('%s', sync=off, max_file_size=%d)"
-                            % (table, store, FILE_SIZE))
+            self.db.execute("CREATE VIRTUAL TABLE %s USING bitcask('%s', %s, sync=off, max_file_size=%d)"
+                            % (table, store, columns, FILE_SIZE))
 
     def connect(self):
         db = sqlite3.connect(self.path, isolation_level=None)
@@ -62,9 +67,11 @@ class Bitcask:
     def run(self, sql, neighbour=False):
         """What can be seen of a statement: rows or error, counters, state."""
         if neighbour:
-            return sorted(self.neighbour.execute(sql).fetchall())
+            return sorted(self.neighbour.execute(sql).fetchall(), key=repr)
         try:
-            result = sorted(self.db.execute(sql).fetchall())
+            result = self.db.execute(sql).fetchall()
+            if "ORDER BY" not in sql:
+                result.sort(key=repr)
         except sqlite3.Error as e:
             result = (e.sqlite_errorname, self.message(str(e)))
         changes = self.db.execute("SELECT changes()").fetchone()[0]
@@ -82,12 +89,12 @@ class Bitcask:
 class Native(Bitcask):
     """The same with ordinary tables; shared: u is another name of t."""
 
-    def __init__(self, directory, shared):
+    def __init__(self, directory, shared, columns):
         self.path = directory + "/native.db"
         self.shared = shared
         self.open()
         for table in "t" if shared else "tu":
-            self.db.execute(NATIVE % table)
+            self.db.execute(NATIVE % (table, columns))
 
     def run(self, sql, neighbour=False):
         return super().run(sql.replace(" u ", " t ") if self.shared else sql, neighbour)
@@ -96,14 +103,18 @@ class Native(Bitcask):
 class Generator:
     """Statements whose result does not depend on the order rows are visited in."""
 
-    def __init__(self, rng):
+    def __init__(self, rng, numbers, extra):
         self.rng = rng
+        self.numbers = numbers
+        self.extra = extra
         self.savepoints = []  # names, as far as we know
 
     def key(self):
         r = self.rng.random()
         if r < 0.03:
             return "NULL"
+        if self.numbers:
+            return self.rng.choice(["%d", "%d", "%d", "%d.0", "'%d'"]) % self.rng.randrange(-8, 24)
         if r < 0.08:
             return self.rng.choice(["''", "' '", "'ä'", "1.5", "-1", "'A'", "char(0)"])
         if r < 0.2:
@@ -116,28 +127,55 @@ class Generator:
         size = self.rng.choice([0, 1, 3, 3, 3, 200])
         return "x'%s'" % self.rng.randbytes(size).hex()
 
+    def anything(self):
+        """A value of any type."""
+        if self.rng.random() < 0.3:
+            return self.value()
+        return self.rng.choice(["5", "5.0", "'5'", "2.5", "'x'", "''", "-1e300", "NULL", "9223372036854775807"])
+
+    def bound(self):
+        """What a key may be compared with."""
+        if self.rng.random() < 0.15:
+            return self.rng.choice(["x'35'", "3.5", "'3.5'", "'x'", "'!'", "-1e300", "1e300",
+                                    "CAST(5 AS INTEGER)", "CAST('5' AS TEXT)", "(SELECT max(key) FROM t)"])
+        return self.key()
+
     def where(self):
-        kind = self.rng.randrange(8)
+        kind = self.rng.randrange(10)
         if kind < 4:
-            return "WHERE key = " + self.key()
+            return "WHERE key = " + self.bound()
         if kind == 4:
-            return "WHERE key IN (%s)" % ", ".join(self.key() for _ in range(self.rng.randrange(5)))
+            return "WHERE key IN (%s)" % ", ".join(self.bound() for _ in range(self.rng.randrange(5)))
         if kind == 5:
-            return "WHERE key %s %s" % (self.rng.choice(["<", ">=", "<>", "IS", "IS NOT"]), self.key())
+            return "WHERE key %s %s" % (self.rng.choice(["<", ">=", "<>", "IS", "IS NOT"]), self.bound())
         if kind == 6:
-            return "WHERE key BETWEEN 'b' AND 'f' AND length(value) > 1"
+            return "WHERE key BETWEEN %s AND %s AND length(value) > 1" % (self.bound(), self.bound())
+        if kind == 7:
+            return "WHERE %s >= key AND key > %s" % (self.bound(), self.bound())
+        if kind == 8 and self.extra:
+            return "WHERE %s %s %s" % (self.rng.choice(["extra", "n"]), self.rng.choice(["=", "<", "IS", ">="]),
+                                       self.anything())
         return ""
+
+    def row(self, key, value):
+        if not self.extra:
+            return "(%s, %s)" % (key, value)
+        return "(%s, %s, %s, %s)" % (key, value, self.anything(), self.anything())
+
+    def columns(self):
+        return "key, value, extra, n" if self.extra else "key, value"
 
     def insert(self, table, mode):
         if self.rng.random() < 0.15:
             source = self.rng.choice("tu")
-            return ("INSERT%s INTO %s SELECT key || '%s', value FROM %s %s ORDER BY key"
-                    % (mode, table, self.rng.choice(["", "x", "1"]), source, self.where()))
-        rows = ["(%s, %s)" % (self.key(), self.value()) for _ in range(self.rng.choice([1, 1, 2, 4]))]
-        return "INSERT%s INTO %s VALUES %s" % (mode, table, ", ".join(rows))
+            key = self.rng.choice(["key", "key + 1", "-key"] if self.numbers else ["key", "key || 'x'", "key || 1"])
+            return ("INSERT%s INTO %s (%s) SELECT %s, %s FROM %s %s ORDER BY key"
+                    % (mode, table, self.columns(), key, self.columns()[5:], source, self.where()))
+        rows = [self.row(self.key(), self.value()) for _ in range(self.rng.choice([1, 1, 2, 4]))]
+        return "INSERT%s INTO %s (%s) VALUES %s" % (mode, table, self.columns(), ", ".join(rows))
 
     def update(self, table, mode):
-        kind = self.rng.randrange(4)
+        kind = self.rng.randrange(6 if self.extra else 4)
         if kind == 0:  # one row only: otherwise the order would count
             return "UPDATE%s %s SET key = %s WHERE key = %s" % (mode, table, self.key(), self.key())
         if kind == 1:
@@ -145,7 +183,13 @@ class Generator:
                     % (mode, table, self.key(), self.value(), self.key()))
         if kind == 2:
             return "UPDATE%s %s SET value = CAST(value || x'2b' AS BLOB) %s" % (mode, table, self.where())
-        return "UPDATE%s %s SET value = %s %s" % (mode, table, self.value(), self.where())
+        if kind == 3:
+            return "UPDATE%s %s SET value = %s %s" % (mode, table, self.value(), self.where())
+        if kind == 4:
+            return ("UPDATE%s %s SET key = %s, extra = %s WHERE key = %s"
+                    % (mode, table, self.key(), self.anything(), self.key()))
+        return "UPDATE%s %s SET %s = %s %s" % (mode, table, self.rng.choice(["n", "extra"]),
+                                               self.anything(), self.where())
 
     def transaction(self, in_transaction):
         if not in_transaction:
@@ -169,8 +213,10 @@ class Generator:
 
     def select(self, table):
         what = self.rng.choice(["key, hex(value)", "key", "count(*)", "max(key), count(value)",
-                                "key, typeof(key)"])
-        return "SELECT %s FROM %s %s" % (what, table, self.where())
+                                "key, typeof(key)"] + ["*", "n, typeof(extra), key"] * self.extra)
+        order = "" if "(*)" in what or "max" in what else self.rng.choice(
+            ["", "", " ORDER BY key", " ORDER BY key DESC", " ORDER BY key LIMIT 3 OFFSET 1"])
+        return "SELECT %s FROM %s %s%s" % (what, table, self.where(), order)
 
     def statement(self, in_transaction):
         table = self.rng.choice("tu")
@@ -207,7 +253,7 @@ class Queries:
     def end(self, which):
         """What differs in the rows of a query that is now read to its end."""
         cursor, rows, want, sql = self.open.pop(which)
-        got = sorted(rows + cursor.fetchall())
+        got = sorted(rows + cursor.fetchall(), key=repr)
         return None if got == want else "(read on: %s)\nbitcask: %s\nnative:  %s" % (sql, got, want)
 
     def end_all(self):
@@ -248,7 +294,7 @@ def step(rng, generator, sides, queries, history, look):
     if sql and not difference:
         difference = check(sides, sql)
     for table in "tu" if look else "":
-        sql = "SELECT key, hex(value) FROM %s " % table
+        sql = "SELECT %s, typeof(value) FROM %s " % (generator.columns(), table)
         difference = difference or check(sides, sql) or check(sides, sql, neighbour=True)
     return difference
 
@@ -256,10 +302,11 @@ def step(rng, generator, sides, queries, history, look):
 def play(seed):
     """One round; None or what differed."""
     rng = random.Random(seed)
-    generator = Generator(rng)
+    columns, numbers, extra = SHAPES[seed // 2 % len(SHAPES)]
+    generator = Generator(rng, numbers, extra)
     history = []
     with tempfile.TemporaryDirectory() as directory:
-        sides = [kind(directory, seed % 2 == 1) for kind in (Bitcask, Native)]
+        sides = [kind(directory, seed % 2 == 1, columns) for kind in (Bitcask, Native)]
         queries = Queries(rng, *sides)
         for i in range(STATEMENTS):
             look = i % 5 == 0 or i == STATEMENTS - 1

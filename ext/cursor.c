@@ -262,6 +262,7 @@ int vt_cursor_filter(sqlite3_vtab_cursor *cursor, int plan, const char *plan_tex
     rc = add_list(c, argv[0], &all);
   } else if (kind == VT_PLAN_KEY_EQ) {
     rc = add_key(c, argv[0], &all);
+    c->range.numbers_only = all;
   } else {
     rc = set_bounds(c, plan, argv);
   }

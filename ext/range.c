@@ -9,6 +9,7 @@
 void vt_range_clear(vt_range *r) {
   r->empty = false;
   r->numbers_pass = false;
+  r->numbers_only = false;
   r->lower.set = false;
   r->upper.set = false;
 }
@@ -78,17 +79,18 @@ static int compare(const void *key, size_t size, const bitcask_buf *with) {
   return c ? c : size < with->size ? -1 : size > with->size;
 }
 
-/* True for everything that SQLite would take for a number, and for more. */
+/* True for everything that SQLite would take for a number, for the text of every
+** number (Inf among them), and for more. */
 static bool may_be_number(const char *key, size_t size) {
   size_t i = 0;
   while (i < size && (key[i] == ' ' || (key[i] >= '\t' && key[i] <= '\r'))) {
     i++;
   }
-  return i < size && memchr("0123456789+-.", key[i], 13) != NULL;
+  return i < size && memchr("0123456789+-.I", key[i], 14) != NULL;
 }
 
 bool vt_range_has(const vt_range *r, const void *key, size_t size) {
-  if (r->empty) {
+  if (r->empty || (r->numbers_only && !may_be_number(key, size))) {
     return false;
   }
   if (r->lower.set) {

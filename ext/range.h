@@ -27,6 +27,7 @@ typedef struct vt_bound {
 typedef struct vt_range {
   bool empty;
   bool numbers_pass; /* keys that look like numbers are not held to the upper bound */
+  bool numbers_only; /* only keys that look like numbers */
   vt_bound lower;
   vt_bound upper;
 } vt_range;

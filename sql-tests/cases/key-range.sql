@@ -60,3 +60,13 @@ SELECT key FROM kv WHERE key > 'A' COLLATE NOCASE AND key < 'C' COLLATE NOCASE O
 UPDATE kv SET value = 'in' WHERE key >= 'a' AND key < 'b';
 DELETE FROM kv WHERE key > 'b' AND key <= 'c';
 SELECT key, value FROM kv WHERE key >= 'a' ORDER BY key;
+-- What a number equals.
+INSERT INTO kv VALUES ('Inf', 1), ('+5', 2), ('5.0', 3), ('  5', 4), ('5x', 5), ('5', 6), ('.5e1', 7), ('x5', 8), ('1e999', 9), ('-Inf', 10);
+SELECT key FROM kv WHERE key = CAST(5 AS INTEGER) ORDER BY key;
+SELECT key FROM kv WHERE key = 5;
+SELECT key FROM kv WHERE key = 5.0;
+SELECT key FROM kv WHERE key IS CAST(5 AS REAL) ORDER BY key;
+SELECT key FROM kv WHERE key = 1e999;
+SELECT key FROM kv WHERE key = -1e999;
+SELECT key FROM kv WHERE key = CAST('1e999' AS REAL);
+SELECT key FROM kv WHERE key IN (5, 'x5', 1e999) ORDER BY key;

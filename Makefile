@@ -29,8 +29,8 @@ CRC_FLAGS_zlib       = -DBC_HAVE_LIBDEFLATE=0
 CRC_LIBS_libdeflate  = -ldeflate
 LIBS                 = $(CRC_LIBS_$(CRC)) -lz -lpthread
 
-# Lets the tests make an allocation fail (bitcask/tests/oom.h).
-WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
+# Lets the tests make an allocation fail, or a thread (bitcask/tests/oom.h).
+WRAP = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free,--wrap=pthread_create
 
 sources   = $(sort $(wildcard $(1)))
 objects   = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))

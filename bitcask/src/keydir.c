@@ -116,6 +116,7 @@ struct bc_keydir {
   uint64_t version;
   uint64_t seed;
   uint64_t memory;
+  uint64_t expected; /* bytes of entries that there will soon be; 0: not known */
   bool given_up;
 };
 
@@ -279,8 +280,10 @@ static void append_entry(segment *s, uint32_t slot, uint64_t hash, const void *k
 
 /* The room for `live` bytes of entries, and some more.  The same few sizes for
 ** all segments, so that the allocator can use again what growing gives back. */
-static uint32_t heap_for(uint64_t live) {
-  uint64_t cap = HEAP_START;
+static uint32_t heap_for(const bc_keydir *kd, uint64_t live, uint32_t depth) {
+  uint64_t cap = HEAP_START, share = (kd->expected + kd->expected / 16) >> depth;
+  if (share > HEAP_SPLIT) share = HEAP_SPLIT;
+  if (share > live) live = share;
   if (live > HEAP_SPLIT) {
     cap = live + live / 8;
   } else if (live > HEAP_STEP) {
@@ -686,7 +689,7 @@ static int split(bc_keydir *kd, uint64_t hash) {
   if (!hashes) return BITCASK_NOMEM;
   tell_halves(kd, old, hashes, count, bytes);
   for (int i = 0; i < 2; i++) {
-    cap = heap_for(bytes[i]);
+    cap = heap_for(kd, bytes[i], depth);
     half[i] = segment_new(kd, slots_for(count[i], bytes[i], cap), cap, depth);
   }
   rc = half[0] && half[1] ? BITCASK_OK : BITCASK_NOMEM;
@@ -715,7 +718,8 @@ static int grow(bc_keydir *kd, uint64_t hash, uint32_t need) {
 
   /* Bytes to spare where removed entries leave some, lest they be swept up for
   ** each entry that comes. */
-  if (s->heap_used + need > cap) cap = heap_for(s->heap_dead ? live + live / 8 : live);
+  if (s->heap_used + need > cap)
+    cap = heap_for(kd, s->heap_dead ? live + live / 8 : live, s->depth);
   if (live > cap) return BITCASK_NOMEM;
   wanted = slots_for(s->count + 1, (uint32_t)live, cap);
   if (slots_full(s) || wanted > n_slots + n_slots / 4) n_slots = wanted;
@@ -945,6 +949,21 @@ void bc_keydir_prefetch_put_entry(const bc_keydir *kd, uint64_t hash) {
 
 /* ------------------------------------------------------------------- joining */
 
+void bc_keydir_expect(bc_keydir *kd, double factor) {
+  const directory *d = kd->dir;
+  kd->expected = (uint64_t)((double)(d->n_keys * ENTRY_HEADER + d->key_bytes) * factor);
+}
+
+/* What was expected and did not come is given back; failing to is no failure. */
+static segment *trim(bc_keydir *kd, segment *s) {
+  uint32_t cap = heap_for(kd, s->heap_used, s->depth), had = s->heap_cap;
+  segment *t = cap < had ? realloc(s, segment_bytes(s->n_slots, cap)) : NULL;
+  if (!t) return s;
+  t->heap_cap = cap;
+  kd->memory -= had - cap;
+  return t;
+}
+
 static size_t directory_size(const bc_keydir *kd) { return (size_t)1 << kd->dir->depth; }
 
 /* Split until the keys whose hash begins with the `bits` bits of `prefix` are in
@@ -963,10 +982,12 @@ static void hand_over(bc_keydir *kd, uint64_t nth, unsigned bits, bc_keydir *to,
   unsigned deeper = d->depth - kd->dir->depth;
   segment *s;
 
+  kd->expected = 0;
   for (size_t i = 0; i < n; i += step) {
     s = segment_at(kd->dir, i);
     step = (size_t)1 << (kd->dir->depth - s->depth);
     if (i / part == nth) {
+      s = trim(kd, s);
       directory_set(d, i << deeper, s);
       to->memory += segment_bytes(s->n_slots, s->heap_cap);
       kd->memory -= segment_bytes(s->n_slots, s->heap_cap);

@@ -4,6 +4,7 @@
 #include "oom.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -13,16 +14,22 @@ extern void *__real_malloc(size_t n) __attribute__((weak));
 extern void *__real_calloc(size_t n, size_t sz) __attribute__((weak));
 extern void *__real_realloc(void *p, size_t n) __attribute__((weak));
 extern void __real_free(void *p) __attribute__((weak));
+extern int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
+                                 void *arg) __attribute__((weak));
 
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t sz);
 void *__wrap_realloc(void *p, size_t n);
 void __wrap_free(void *p);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
+                          void *arg);
 
 static _Thread_local bool entered;
 static atomic_ullong n_counted;
 static atomic_ullong fail_at;
 static atomic_llong n_live;
+static atomic_ullong n_threads;
+static atomic_ullong refuse_from;
 static atomic_bool is_linked;
 
 bool oom_is_linked(void) {
@@ -50,6 +57,11 @@ void oom_arm(uint64_t nth) {
 }
 
 uint64_t oom_count(void) { return atomic_load(&n_counted); }
+
+void oom_refuse_threads(uint64_t nth) {
+  atomic_store(&n_threads, 0);
+  atomic_store(&refuse_from, nth);
+}
 
 int64_t oom_n_live(void) { return atomic_load(&n_live); }
 
@@ -83,4 +95,10 @@ void *__wrap_realloc(void *p, size_t n) {
 void __wrap_free(void *p) {
   if (p) atomic_fetch_sub(&n_live, 1);
   __real_free(p);
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
+                          void *arg) {
+  uint64_t nth = atomic_fetch_add(&n_threads, 1) + 1, from = atomic_load(&refuse_from);
+  return from && nth >= from ? EAGAIN : __real_pthread_create(thread, attr, fn, arg);
 }

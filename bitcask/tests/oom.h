@@ -1,8 +1,8 @@
 /*
-** oom.h - makes an allocation of the code under test fail.
+** oom.h - makes an allocation of the code under test fail, or starting a thread.
 **
-** Needs the linker flags -Wl,--wrap=malloc, calloc, realloc and free: the
-** program has no hooks of its own, and system libraries keep their allocator.
+** Needs the linker flags -Wl,--wrap=malloc, calloc, realloc, free, pthread_create:
+** the program has no hooks of its own, and system libraries keep their allocator.
 ** Without the flags oom_is_linked says no and nothing is counted.
 */
 #ifndef OOM_H
@@ -24,6 +24,9 @@ void oom_resume(bool was_entered);
 /* The nth counted allocation from now fails, once; 0: none does. */
 void oom_arm(uint64_t nth);
 uint64_t oom_count(void); /* counted since oom_arm */
+
+/* The nth thread from now on and all later ones cannot be started; 0: all can. */
+void oom_refuse_threads(uint64_t nth);
 
 /* Blocks allocated and not freed yet, by everything that the flags cover. */
 int64_t oom_n_live(void);

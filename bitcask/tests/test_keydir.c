@@ -134,6 +134,7 @@ static void check_join(unsigned log2_n, unsigned n_changes) {
     v = n % 1000 ? NULL : bc_keydir_view_open(one);
     for (unsigned k = 0; k < 3; k++) change_part(part, log2_n, now);
     if (v) bc_keydir_view_close(one, v);
+    if (n % 100 == 99) bc_keydir_expect(one, (double)draw(100) / 10);
   }
   for (unsigned i = 0; i < 1u << log2_n; i++) memory += bc_keydir_memory(part[i]);
   CHECK_EQ(bc_keydir_join(part, log2_n), 0);
@@ -231,6 +232,33 @@ static void memory_is_accounted_for(void) {
   CHECK(bc_keydir_memory(kd) < 200000 * 64);
   CHECK_EQ(bc_keydir_key_bytes(kd), 200000 * 16);
   bc_keydir_free(kd);
+}
+
+/* More was expected than came: what a join leaves is no larger than without. */
+static void expectations_are_given_back(void) {
+  uint64_t memory[2];
+  for (int expecting = 0; expecting < 2; expecting++) {
+    bc_keydir *kd = bc_keydir_new(9);
+    bc_place p = {.offset = 1, .file_id = 1, .total_sz = 30}, old;
+    bool had;
+    char key[17];
+
+    for (unsigned i = 0; i < 60000; i++) {
+      snprintf(key, sizeof key, "%016u", i);
+      if (expecting && i == 1000) bc_keydir_expect(kd, 200);
+      CHECK_EQ(bc_keydir_put(kd, bc_keydir_hash(9, key, 16), key, 16, &p, &old, &had), 0);
+    }
+    if (expecting) CHECK(bc_keydir_memory(kd) > memory[0] + memory[0] / 8);
+    CHECK_EQ(bc_keydir_join(&kd, 0), 0);
+    memory[expecting] = bc_keydir_memory(kd);
+    for (unsigned i = 0; i < 60000; i++) {
+      snprintf(key, sizeof key, "%016u", i);
+      CHECK(bc_keydir_get(kd, bc_keydir_hash(9, key, 16), key, 16, NULL));
+    }
+    bc_keydir_free(kd);
+  }
+  /* Slots that were made for the whole way to the next split stay. */
+  CHECK(memory[1] < memory[0] + memory[0] / 12);
 }
 
 /* ---------------------------------------------------------- saved and restored */
@@ -366,6 +394,7 @@ int main(void) {
   RUN(random_changes_and_views);
   RUN(extreme_keys);
   RUN(memory_is_accounted_for);
+  RUN(expectations_are_given_back);
   RUN(parts_become_one);
   RUN(join_without_memory);
   RUN(restored_sound);

@@ -112,7 +112,8 @@ static int make_partial(backup *b) {
 static bool note_sizes(backup *b) {
   const bitcask_snapshot *s = b->snap;
   if (atomic_load(&b->bc->version) != s->version) return false;
-  for (size_t i = 0; i < s->pin.files->n; i++) b->sizes[i] = bc_snapshot_limit(s, s->pin.files->file[i]);
+  for (size_t i = 0; i < s->pin.files->n; i++)
+    b->sizes[i] = bc_snapshot_limit(s, s->pin.files->file[i]);
   return true;
 }
 

@@ -192,7 +192,7 @@ int bc_open_env(const char *dir, const bitcask_options *o, const bc_env *env, bi
     goto out;
   }
   rc = bc_load(bc, err);
-  bc->opt.progress = NULL; /* its context need not outlive the opening */
+  bc->opt.progress = NULL;                           /* its context need not outlive the opening */
   if (rc == BITCASK_READONLY) rc = BITCASK_CANTOPEN; /* not readable by this user */
   if (rc) goto out;
   repair_now(bc);

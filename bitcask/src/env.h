@@ -80,6 +80,9 @@ struct bc_env {
   ** `kind`?  Needs no write permission. */
   int (*lock_held)(void *ctx, int fd, uint64_t pos, bc_lock_kind kind, bool *held);
 
+  /* Processors that it is worth spreading the work over of going through so many
+  ** bytes; 1: no thread. */
+  unsigned (*cpus)(void *ctx, uint64_t bytes);
   int64_t (*now)(void *ctx); /* Unix seconds */
   uint64_t (*monotonic_ms)(void *ctx);
   void (*sleep_us)(void *ctx, unsigned us);

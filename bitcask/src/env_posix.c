@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -213,6 +214,16 @@ static int posix_lock_held(void *ctx, int fd, uint64_t pos, bc_lock_kind kind, b
   return 0;
 }
 
+static unsigned posix_cpus(void *ctx, uint64_t bytes) {
+  const uint64_t worth_a_thread = 1 << 20; /* at least ten times what starting one costs */
+  cpu_set_t set;
+  int n;
+  (void)ctx;
+  if (bytes < worth_a_thread || sched_getaffinity(0, sizeof set, &set)) return 1;
+  n = CPU_COUNT(&set);
+  return n < 1 ? 1 : (unsigned)n;
+}
+
 static int64_t posix_now(void *ctx) {
   (void)ctx;
   return (int64_t)time(NULL);
@@ -333,6 +344,7 @@ const bc_env bc_env_posix = {
     .unmap = posix_unmap,
     .lock = posix_lock,
     .lock_held = posix_lock_held,
+    .cpus = posix_cpus,
     .now = posix_now,
     .monotonic_ms = posix_monotonic_ms,
     .sleep_us = posix_sleep_us,

@@ -10,22 +10,42 @@
 
 enum { FLUSH_SZ = 256 * 1024 };
 
-static int read_all(const bc_env *env, const char *path, bitcask_buf *out, bitcask_error *err) {
-  uint64_t size = 0;
+/* The whole file into h->buf. */
+static int read_all(bc_hint *h, int fd, uint64_t size) {
   size_t got = 0;
-  int fd, e, rc = BITCASK_OK;
+  int e;
+  if (bc_buf_reserve(&h->buf, (size_t)size)) return ENOMEM;
+  e = h->env->pread(h->env->ctx, fd, h->buf.data, (size_t)size, 0, &got);
+  h->buf.size = got;
+  h->entries = h->buf.data;
+  h->n = got;
+  return e;
+}
+
+static int get_bytes(bc_hint *h, const char *path, bool use_mmap, bitcask_error *err) {
+  const bc_env *env = h->env;
+  uint64_t size = 0;
+  int fd, e;
 
   e = env->open(env->ctx, path, BC_OPEN_READ, &fd);
   if (e == ENOENT) return BITCASK_NOTFOUND;
   if (e) return bc_err_os(err, e, "cannot open %s", path);
   e = env->size(env->ctx, fd, &size);
-  if (!e && bc_buf_reserve(out, (size_t)size)) rc = bc_err_nomem(err);
-  if (!e && !rc && size) e = env->pread(env->ctx, fd, out->data, (size_t)size, 0, &got);
+  if (!e && size) {
+    /* Whatever keeps it from being mapped, it may be readable. */
+    if (use_mmap && !env->map(env->ctx, fd, (size_t)size, false, &h->map)) {
+      h->entries = h->map;
+      h->n = h->map_sz = (size_t)size;
+    } else {
+      h->map = NULL;
+      e = read_all(h, fd, size);
+    }
+  }
   env->close(env->ctx, fd);
-  out->size = got;
   if (e == EISDIR) return BITCASK_CORRUPT; /* a directory of that name */
+  if (e == ENOMEM) return bc_err_nomem(err);
   if (e) return bc_err_os(err, e, "cannot read %s", path);
-  return rc;
+  return BITCASK_OK;
 }
 
 static bool tiles(const uint8_t *p, size_t n, uint64_t data_size) {
@@ -42,31 +62,48 @@ static bool tiles(const uint8_t *p, size_t n, uint64_t data_size) {
   return end == data_size;
 }
 
-int bc_hint_load(const bc_env *env, const char *dir, uint32_t id, uint64_t data_size,
-                 int (*fn)(void *ctx, const bc_hint_entry *e), void *ctx, bitcask_error *err) {
-  bitcask_buf path = {0}, buf = {0};
-  bc_hint_entry e;
-  size_t at, n;
+int bc_hint_open(bc_hint *h, const bc_env *env, const char *dir, uint32_t id, uint64_t data_size,
+                 bool use_mmap, bitcask_error *err) {
+  bitcask_buf path = {0};
   int rc;
 
-  if (bc_name_hint(&path, dir, id, "")) {
-    rc = bc_err_nomem(err);
-    goto out;
+  *h = (bc_hint){.env = env};
+  rc = bc_name_hint(&path, dir, id, "") ? bc_err_nomem(err)
+                                        : get_bytes(h, (char *)path.data, use_mmap, err);
+  if (!rc) {
+    rc = BITCASK_CORRUPT;
+    if (bc_hint_is_valid(h->entries, h->n)) {
+      h->n -= BC_HINT_HEADER_SZ;
+      if (tiles(h->entries, h->n, data_size)) rc = BITCASK_OK;
+    }
   }
-  rc = read_all(env, (char *)path.data, &buf, err);
-  if (rc) goto out;
-  rc = BITCASK_CORRUPT;
-  if (!bc_hint_is_valid(buf.data, buf.size)) goto out;
-  n = buf.size - BC_HINT_HEADER_SZ;
-  if (!tiles(buf.data, n, data_size)) goto out;
-  rc = BITCASK_OK;
-  for (at = 0; !rc && at < n;) {
-    at += bc_hint_decode(buf.data + at, n - at, &e);
-    rc = fn(ctx, &e);
-  }
-out:
+  if (rc) bc_hint_close(h);
   bitcask_buf_free(&path);
-  bitcask_buf_free(&buf);
+  return rc;
+}
+
+void bc_hint_close(bc_hint *h) {
+  if (h->map) h->env->unmap(h->env->ctx, h->map, h->map_sz);
+  bitcask_buf_free(&h->buf);
+  h->map = NULL;
+}
+
+bool bc_hint_next(const bc_hint *h, size_t *at, bc_hint_entry *e) {
+  size_t step = bc_hint_decode(h->entries + *at, h->n - *at, e);
+  *at += step;
+  return step != 0;
+}
+
+int bc_hint_load(const bc_env *env, const char *dir, uint32_t id, uint64_t data_size,
+                 int (*fn)(void *ctx, const bc_hint_entry *e), void *ctx, bitcask_error *err) {
+  bc_hint_entry e;
+  size_t at = 0;
+  bc_hint h;
+  int rc = bc_hint_open(&h, env, dir, id, data_size, false, err);
+
+  if (rc) return rc;
+  while (!rc && bc_hint_next(&h, &at, &e)) rc = fn(ctx, &e);
+  bc_hint_close(&h);
   return rc;
 }
 

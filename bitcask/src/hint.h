@@ -12,16 +12,35 @@
 #include "format.h"
 
 /*
-** Deliver every entry of <id>.bitcask.hint, whose data file is `data_size` long.
-** All of it is checked before the first entry is delivered: the trailer and its
-** CRC, and that the entries tile the data file: each begins where the one
-** before it ended, and the last ends at data_size.  So a hint that leaves out,
-** doubles or misplaces a record is not used.
+** Open <id>.bitcask.hint, whose data file is `data_size` long, mapped if `use_mmap`
+** and it can be, else read into memory.  All of it is checked before an entry can
+** be had: the trailer and its CRC, and that the entries tile the data file: each
+** begins where the one before it ended, and the last ends at data_size.  So a hint
+** that leaves out, doubles or misplaces a record is not used.
 **
 ** BITCASK_NOTFOUND  there is no hint file
 ** BITCASK_CORRUPT   there is one, and it does not fit: scan the data file
-** BITCASK_IOERR, BITCASK_NOMEM, or what fn returned
+** BITCASK_IOERR, BITCASK_NOMEM
+** Only on success there is something to close.
 */
+typedef struct bc_hint {
+  const bc_env *env;
+  const uint8_t *entries;
+  size_t n; /* bytes of entries */
+  void *map;
+  size_t map_sz;
+  bitcask_buf buf; /* instead of a mapping */
+} bc_hint;
+
+int bc_hint_open(bc_hint *h, const bc_env *env, const char *dir, uint32_t id, uint64_t data_size,
+                 bool use_mmap, bitcask_error *err);
+void bc_hint_close(bc_hint *h);
+
+/* Visit all entries: start with *at = 0, false at the end.  The key is valid until
+** the hint is closed.  May be called by several threads. */
+bool bc_hint_next(const bc_hint *h, size_t *at, bc_hint_entry *e);
+
+/* Deliver every entry of a hint.  Errors as bc_hint_open, or what fn returned. */
 int bc_hint_load(const bc_env *env, const char *dir, uint32_t id, uint64_t data_size,
                  int (*fn)(void *ctx, const bc_hint_entry *e), void *ctx, bitcask_error *err);
 

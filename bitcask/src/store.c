@@ -11,6 +11,8 @@
 #include "crc32.h"
 #include "err.h"
 
+enum { ASK_AFTER = 64 * 1024 };
+
 static void uncount_live(bitcask *bc, const bc_place *old) {
   bc_datafile *df = bc_fileset_find(bc->files, old->file_id);
   if (!df) return;
@@ -231,6 +233,14 @@ void bc_store_log(const bitcask *bc, const char *fmt, ...) {
   vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
   bc->opt.log(bc->opt.log_ctx, text);
+}
+
+int bc_store_progress(bitcask *bc, uint64_t n, bitcask_error *err) {
+  bc->n_unasked += n;
+  if (bc->n_unasked < ASK_AFTER) return BITCASK_OK;
+  bc->n_unasked = 0;
+  if (!bc->opt.progress || !bc->opt.progress(bc->opt.progress_ctx)) return BITCASK_OK;
+  return bc_err(err, BITCASK_INTERRUPT, "%s: reading the log was interrupted", bc->dir);
 }
 
 int bc_store_poisoned(const bitcask *bc, bitcask_error *err) {

@@ -60,6 +60,7 @@ struct bitcask {
   bool told;                  /* of names in the directory that are no data files */
   uint32_t *distrusted;       /* files whose hints were caught lying */
   size_t n_distrusted;
+  uint64_t n_unasked;           /* records read since the progress callback was last called */
   uint32_t first_out, last_out; /* ids for outputs of a merge of this handle; none: 1, 0 */
   bool is_removing;             /* ... which is about to unlink the input ... */
   uint32_t removing;
@@ -139,6 +140,10 @@ void bc_store_count(bc_datafile *df, uint32_t tstamp, uint32_t tombstone_sz);
 
 /* Tell the log callback something. */
 void bc_store_log(const bitcask *bc, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* With `lock` exclusive: `n` more records have been read; each time that it is a
+** good many, ask the progress callback whether to go on.  BITCASK_INTERRUPT. */
+int bc_store_progress(bitcask *bc, uint64_t n, bitcask_error *err);
 
 /* The error of a handle that is poisoned, BITCASK_OK if it is not. */
 int bc_store_poisoned(const bitcask *bc, bitcask_error *err);

@@ -740,6 +740,12 @@ static int do_lock_held(void *ctx, int fd, uint64_t pos, bc_lock_kind kind, bool
 
 /* ------------------------------------------------------------------- the world */
 
+static unsigned do_cpus(void *ctx, uint64_t bytes) {
+  memenv *m = ctx;
+  (void)bytes; /* of the smallest file, lest a test need a large one */
+  return m->cpus;
+}
+
 static int64_t do_now(void *ctx) {
   memenv *m = ctx;
   bool was = enter(m);
@@ -819,6 +825,7 @@ static const bc_env functions = {
     .unmap = do_unmap,
     .lock = do_lock,
     .lock_held = do_lock_held,
+    .cpus = do_cpus,
     .now = do_now,
     .monotonic_ms = do_monotonic_ms,
     .sleep_us = do_sleep_us,
@@ -838,6 +845,7 @@ memenv *memenv_new(uint64_t seed) {
   m->random_state = seed;
   m->now = 1700000000;
   m->pid = 1000;
+  m->cpus = 1;
   memset(m->boot_id, 'b', sizeof m->boot_id);
   mem_name_set(&m->names, &m->n_names, "/", mem_node_new(++m->last_inode, true));
   return m;
@@ -882,6 +890,8 @@ const bc_env *memenv_env(memenv *m) { return &m->env; }
 void memenv_set_now(memenv *m, int64_t secs) { m->now = secs; }
 
 void memenv_set_pid(memenv *m, uint32_t pid) { m->pid = pid; }
+
+void memenv_set_cpus(memenv *m, unsigned n) { m->cpus = n; }
 
 void memenv_set_quota(memenv *m, uint64_t bytes) { m->quota = bytes; }
 

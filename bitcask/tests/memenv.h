@@ -29,6 +29,7 @@ const bc_env *memenv_env(memenv *m);
 
 void memenv_set_now(memenv *m, int64_t secs);
 void memenv_set_pid(memenv *m, uint32_t pid);
+void memenv_set_cpus(memenv *m, unsigned n);      /* for files of any size; 1 at first */
 void memenv_set_quota(memenv *m, uint64_t bytes); /* of all files; ENOSPC above it */
 
 /* ------------------------------------------------------------------- inspection */

@@ -57,6 +57,7 @@ struct memenv {
   int64_t now;
   uint64_t monotonic_us;
   uint32_t pid;
+  unsigned cpus;
   uint8_t boot_id[16];
   uint64_t quota;
 

@@ -34,7 +34,9 @@ typedef struct vt_cursor {
   bitcask_buf scratch; /* for values that cannot be given in place */
   bitcask_entry entry; /* the row */
   vt_row row;          /* its value, if that is a row */
-  bool wants_value;    /* read the value together with the row */
+  bool reads_rows;     /* what is asked for by its key is read at once */
+  bool wants_value;    /* ... with its value */
+  bool has_place;      /* all of `entry` is known, not the key alone */
   bool has_value;      /* entry.value is the value */
   bool row_open;       /* `row` was begun */
   bool eof;
@@ -185,6 +187,7 @@ static int next_scanned(vt_cursor *c) {
       return rc;
     }
   } while (!vt_range_has(&c->range, c->entry.key, c->entry.key_sz));
+  c->has_place = true;
   c->has_value = c->entry.value != NULL;
   return SQLITE_OK;
 }
@@ -195,10 +198,16 @@ static int next_listed(vt_cursor *c) {
   size_t size;
   bitcask_error e;
   while (vt_keylist_take(&c->keys, &key, &size)) {
-    int rc = bitcask_snapshot_get(c->view->snap, key, size, c->wants_value ? &c->scratch : NULL,
-                                  &c->entry, &e);
+    int rc = BITCASK_OK;
+    if (c->reads_rows) {
+      rc = bitcask_snapshot_get(c->view->snap, key, size, c->wants_value ? &c->scratch : NULL,
+                                &c->entry, &e);
+    } else {
+      c->entry = (bitcask_entry){.key = key, .key_sz = (uint32_t)size};
+    }
     if (rc == BITCASK_OK) {
-      c->has_value = c->wants_value;
+      c->has_place = c->reads_rows;
+      c->has_value = c->reads_rows && c->wants_value;
       return SQLITE_OK;
     }
     /* A key over the limit cannot be stored, so no row has it. */
@@ -233,6 +242,13 @@ static int list_scanned(vt_cursor *c) {
   return rc;
 }
 
+/* An UPDATE was told that one row at most has the key, and several may: after
+** SQLITE_SCHEMA it is planned once more and begins anew.  It has changed nothing. */
+static int plan_again(vt_table *t) {
+  t->numbers_seen = true;
+  return SQLITE_SCHEMA;
+}
+
 static void reset(vt_cursor *c) {
   bitcask_iter_close(c->iter);
   c->iter = NULL;
@@ -263,6 +279,9 @@ int vt_cursor_filter(sqlite3_vtab_cursor *cursor, int plan, const char *plan_tex
   } else if (kind == VT_PLAN_KEY_EQ) {
     rc = add_key(c, argv[0], &all);
     c->range.numbers_only = all;
+    if (all && (plan & VT_PLAN_ONE)) {
+      return plan_again(table_of(c));
+    }
   } else {
     rc = set_bounds(c, plan, argv);
   }
@@ -272,8 +291,10 @@ int vt_cursor_filter(sqlite3_vtab_cursor *cursor, int plan, const char *plan_tex
              ? list_scanned(c)
              : start_scan(c, kind == VT_PLAN_SCAN ? BITCASK_VALUES : BITCASK_KEYS);
   }
-  /* Not of keys that SQLite may yet refuse, or skip for an OFFSET. */
-  c->wants_value = !all && (plan & VT_PLAN_VALUE);
+  /* The keys of a scan are there; SQLite may yet refuse some, or skip them for an
+  ** OFFSET. */
+  c->reads_rows = !all;
+  c->wants_value = (plan & VT_PLAN_VALUE) != 0;
   vt_keylist_finish(&c->keys, order);
   return rc == SQLITE_OK ? vt_cursor_next(cursor) : rc;
 }
@@ -286,19 +307,19 @@ int vt_cursor_next(sqlite3_vtab_cursor *cursor) {
 
 int vt_cursor_eof(sqlite3_vtab_cursor *cursor) { return ((vt_cursor *)cursor)->eof; }
 
-/* The value of a row that came without it. */
-static int fetch_value(vt_cursor *c, bitcask_error *e) {
-  bitcask_entry with_value;
+/* The rest of a row that came as its key, or without its value. */
+static int fetch(vt_cursor *c, bool value, bitcask_error *e) {
+  bitcask_entry entry;
   int rc;
-  if (c->has_value) {
+  if (value ? c->has_value : c->has_place) {
     return BITCASK_OK;
   }
-  rc = bitcask_snapshot_get(c->view->snap, c->entry.key, c->entry.key_sz, &c->scratch, &with_value,
-                            e);
+  rc = bitcask_snapshot_get(c->view->snap, c->entry.key, c->entry.key_sz,
+                            value ? &c->scratch : NULL, &entry, e);
   if (rc == BITCASK_OK) {
-    c->entry.value = with_value.value;
-    c->entry.value_sz = with_value.value_sz;
-    c->has_value = true;
+    c->entry = entry;
+    c->has_place = true;
+    c->has_value = value;
   }
   return rc;
 }
@@ -329,7 +350,7 @@ static void result(const vt_cursor *c, sqlite3_context *ctx, vt_affinity affinit
 
 static int column_value(vt_cursor *c, sqlite3_context *ctx, int column, bitcask_error *e) {
   const vt_columns *columns = &table_of(c)->args.columns;
-  int rc = fetch_value(c, e);
+  int rc = fetch(c, true, e);
   if (rc != BITCASK_OK) {
     return rc;
   }
@@ -340,8 +361,12 @@ static int column_value(vt_cursor *c, sqlite3_context *ctx, int column, bitcask_
   return BITCASK_OK;
 }
 
-static void column_hidden(vt_cursor *c, sqlite3_context *ctx, vt_hidden h) {
-  bool committed = c->entry.file_id != BITCASK_NO_FILE;
+static int column_hidden(vt_cursor *c, sqlite3_context *ctx, vt_hidden h, bitcask_error *e) {
+  int rc = fetch(c, false, e);
+  bool committed = rc == BITCASK_OK && c->entry.file_id != BITCASK_NO_FILE;
+  if (rc != BITCASK_OK) {
+    return rc;
+  }
   if (h == VT_HIDDEN_TSTAMP) {
     sqlite3_result_int64(ctx, c->entry.tstamp);
   } else if (h == VT_HIDDEN_SIZE) {
@@ -351,12 +376,14 @@ static void column_hidden(vt_cursor *c, sqlite3_context *ctx, vt_hidden h) {
   } else if (h == VT_HIDDEN_OFFSET && committed) {
     sqlite3_result_int64(ctx, (sqlite3_int64)c->entry.offset);
   }
+  return BITCASK_OK;
 }
 
 int vt_cursor_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int column) {
   vt_cursor *c = (vt_cursor *)cursor;
   const vt_columns *columns = &table_of(c)->args.columns;
   bitcask_error e;
+  int rc;
   if (column == columns->key) {
     result(c, ctx, columns->list[column].affinity, c->entry.key, c->entry.key_sz);
     return SQLITE_OK;
@@ -365,9 +392,9 @@ int vt_cursor_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int colu
   if (sqlite3_vtab_nochange(ctx)) {
     return SQLITE_OK;
   }
-  if (column >= columns->n) {
-    column_hidden(c, ctx, (vt_hidden)(column - columns->n));
-  } else if (column_value(c, ctx, column, &e) != BITCASK_OK) {
+  rc = column < columns->n ? column_value(c, ctx, column, &e)
+                           : column_hidden(c, ctx, (vt_hidden)(column - columns->n), &e);
+  if (rc != BITCASK_OK) {
     vt_error_result(ctx, table_of(c)->name, &e);
   }
   return SQLITE_OK;

@@ -1,5 +1,9 @@
 /*
-** keylist.c - a binary heap of keys.
+** keylist.c - keys, sorted as far as they are taken.
+**
+** The sort is quicksort that leaves the later part for later: it remembers where it
+** has divided the keys, and divides only the part that the next key is in.  Parts
+** are divided at random, so that no keys chosen by anybody make it slow.
 */
 #include "keylist.h"
 
@@ -10,6 +14,8 @@ void vt_keylist_clear(vt_keylist *l) {
   l->bytes.size = 0;
   l->n = 0;
   l->next = 0;
+  l->sorted = 0;
+  l->n_boundaries = 0;
   l->order = VT_ORDER_NONE;
 }
 
@@ -44,11 +50,23 @@ static bool grow(vt_keylist *l, size_t size) {
   return true;
 }
 
+/* How many of the first bytes that all keys have in common this one has too. */
+static size_t common_with(const vt_keylist *l, const uint8_t *key, size_t size) {
+  const uint8_t *first = l->bytes.data;
+  size_t most = l->common < size ? l->common : size;
+  size_t i = 0;
+  while (i < most && key[i] == first[i]) {
+    i++;
+  }
+  return i;
+}
+
 int vt_keylist_add(vt_keylist *l, const void *key, size_t size) {
   if (!grow(l, size)) {
     return SQLITE_NOMEM;
   }
-  l->items[l->n++] = (vt_keylist_item){prefix_of(key, size), l->bytes.size, size};
+  l->common = l->n ? common_with(l, key, size) : size;
+  l->items[l->n++] = (vt_keylist_item){0, l->bytes.size, size};
   if (size) {
     memcpy(l->bytes.data + l->bytes.size, key, size);
     l->bytes.size += size;
@@ -67,51 +85,101 @@ static bool before(const vt_keylist *l, const vt_keylist_item *a, const vt_keyli
   return l->order == VT_ORDER_DESC ? c > 0 : c < 0;
 }
 
-/* Let the item at i sink to where none below comes before it. */
-static void sift(vt_keylist *l, size_t i) {
-  vt_keylist_item item = l->items[i];
-  for (;;) {
-    size_t child = 2 * i + 1;
-    if (child + 1 < l->n && before(l, &l->items[child + 1], &l->items[child])) {
-      child++;
+static void swap(vt_keylist_item *a, vt_keylist_item *b) {
+  vt_keylist_item item = *a;
+  *a = *b;
+  *b = item;
+}
+
+/* Parts this small are sorted at once. */
+enum { SMALL = 16 };
+
+static void insertion_sort(const vt_keylist *l, vt_keylist_item *begin,
+                           const vt_keylist_item *end) {
+  for (vt_keylist_item *p = begin; p < end; p++) {
+    vt_keylist_item item = *p;
+    vt_keylist_item *to = p;
+    for (; to > begin && before(l, &item, to - 1); to--) {
+      *to = to[-1];
     }
-    if (child >= l->n || !before(l, &l->items[child], &item)) {
+    *to = item;
+  }
+}
+
+/* xorshift: any numbers that nobody can foresee by choosing keys will do. */
+static uint32_t next_random(vt_keylist *l) {
+  l->random ^= l->random << 13;
+  l->random ^= l->random >> 17;
+  l->random ^= l->random << 5;
+  return l->random;
+}
+
+/* Divide items[begin..end) by one of them; where that one stands then.  Keys differ
+** from each other. */
+static size_t divide(vt_keylist *l, size_t begin, size_t end) {
+  vt_keylist_item *a = l->items;
+  size_t to = begin;
+  swap(&a[begin + next_random(l) % (end - begin)], &a[end - 1]);
+  for (size_t i = begin; i < end - 1; i++) {
+    if (before(l, &a[i], &a[end - 1])) {
+      swap(&a[i], &a[to++]);
+    }
+  }
+  swap(&a[to], &a[end - 1]);
+  return to;
+}
+
+static void add_boundary(vt_keylist *l, size_t at) {
+  if (l->n_boundaries == VT_KEYLIST_BOUNDARIES) {
+    /* The one that is needed last is forgotten, and found again then. */
+    memmove(l->boundaries, l->boundaries + 1, sizeof(l->boundaries) - sizeof(l->boundaries[0]));
+    l->n_boundaries--;
+  }
+  l->boundaries[l->n_boundaries++] = at;
+}
+
+/* Have items[next] in its place. */
+static void sort_next(vt_keylist *l) {
+  size_t end;
+  for (;;) {
+    while (l->n_boundaries && l->boundaries[l->n_boundaries - 1] <= l->next) {
+      l->n_boundaries--;
+    }
+    end = l->n_boundaries ? l->boundaries[l->n_boundaries - 1] : l->n;
+    if (end - l->next <= SMALL) {
       break;
     }
-    l->items[i] = l->items[child];
-    i = child;
+    add_boundary(l, divide(l, l->next, end));
   }
-  l->items[i] = item;
+  insertion_sort(l, l->items + l->next, l->items + end);
+  l->sorted = end;
 }
 
 void vt_keylist_finish(vt_keylist *l, vt_order order) {
   l->order = order;
-  if (order != VT_ORDER_NONE) {
-    for (size_t i = l->n / 2; i-- > 0;) {
-      sift(l, i);
-    }
+  if (order == VT_ORDER_NONE) {
+    l->sorted = l->n;
+    return;
+  }
+  sqlite3_randomness(sizeof(l->random), &l->random);
+  l->random |= 1; /* 0 stays 0 for ever */
+  for (size_t i = 0; i < l->n; i++) {
+    vt_keylist_item *item = &l->items[i];
+    item->prefix = prefix_of(l->bytes.data + item->pos + l->common, item->size - l->common);
   }
 }
 
 bool vt_keylist_take(vt_keylist *l, const void **key, size_t *size) {
-  vt_keylist_item item;
-  if (l->order == VT_ORDER_NONE) {
-    if (l->next == l->n) {
-      return false;
-    }
-    item = l->items[l->next++];
-  } else {
-    if (l->n == 0) {
-      return false;
-    }
-    item = l->items[0];
-    l->items[0] = l->items[--l->n];
-    if (l->n) {
-      sift(l, 0);
-    }
+  const vt_keylist_item *item;
+  if (l->next == l->n) {
+    return false;
   }
-  *key = item.size ? (const void *)(l->bytes.data + item.pos) : "";
-  *size = item.size;
+  if (l->next == l->sorted) {
+    sort_next(l);
+  }
+  item = &l->items[l->next++];
+  *key = item->size ? (const void *)(l->bytes.data + item->pos) : "";
+  *size = item->size;
   return true;
 }
 

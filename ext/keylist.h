@@ -1,8 +1,8 @@
 /*
 ** keylist.h - copies of keys, given back one by one, in order if wanted.
 **
-** Ordering is done bit by bit: n keys cost n steps before the first one comes, and
-** log n for each one taken, so whoever wants ten (LIMIT) does not pay for all.
+** Ordering is done bit by bit: whoever takes ten of n keys (LIMIT) pays some n steps
+** for them, and whoever takes all n log n.
 */
 #ifndef VT_KEYLIST_H
 #define VT_KEYLIST_H
@@ -13,10 +13,12 @@
 typedef enum vt_order { VT_ORDER_NONE, VT_ORDER_ASC, VT_ORDER_DESC } vt_order;
 
 typedef struct vt_keylist_item {
-  uint64_t prefix; /* the first bytes, for comparing */
+  uint64_t prefix; /* the first bytes behind those that all keys have in common */
   size_t pos;      /* in `bytes` */
   size_t size;
 } vt_keylist_item;
+
+enum { VT_KEYLIST_BOUNDARIES = 64 };
 
 /* Zero it to begin with. */
 typedef struct vt_keylist {
@@ -24,7 +26,13 @@ typedef struct vt_keylist {
   vt_keylist_item *items;
   size_t n;
   size_t cap;
-  size_t next; /* of those in no order */
+  size_t common; /* first bytes that all keys have in common */
+  size_t next;   /* items[next] is the next one to take, */
+  size_t sorted; /* those before this one are in order, */
+  /* and none before a boundary comes after one behind it: the nearest is last. */
+  size_t boundaries[VT_KEYLIST_BOUNDARIES];
+  unsigned n_boundaries;
+  uint32_t random;
   vt_order order;
 } vt_keylist;
 

@@ -8,7 +8,7 @@
 ** value.h.
 **
 ** LIMIT and OFFSET are left to SQLite: it stops asking for rows, values of rows that
-** are not shown are not read, and a keylist orders no more keys than it is asked for.
+** are not shown are not read, and a keylist orders little more than it is asked for.
 */
 #include "plan.h"
 #include "table.h"
@@ -84,7 +84,28 @@ static void choose(vt_table *t, sqlite3_index_info *info, choice *best) {
   }
 }
 
-static void plan_key(sqlite3_index_info *info, const choice *c) {
+/* Is this the table that an UPDATE changes?  SQLite then says that it uses columns
+** that there are not. */
+static bool is_update(const vt_table *t, const sqlite3_index_info *info) {
+  return t->args.columns.n + VT_HIDDEN_COMMAND + 1 < 64 && info->colUsed >> 63;
+}
+
+/*
+** That one row at most has the key makes an UPDATE cheap.  It is true of = with a
+** TEXT key unless that is compared with a number: '5' and '05' can equal it.  An
+** UPDATE takes the chance, for it can begin anew (VT_PLAN_ONE); of a SELECT rows may
+** have been seen by then.
+*/
+static void plan_one(const vt_table *t, sqlite3_index_info *info, const choice *c) {
+  if (c->text) {
+    info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
+  } else if (is_update(t, info) && !t->numbers_seen) {
+    info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
+    info->idxNum |= VT_PLAN_ONE;
+  }
+}
+
+static void plan_key(const vt_table *t, sqlite3_index_info *info, const choice *c) {
   info->aConstraintUsage[c->key].argvIndex = 1;
   if (c->in) {
     (void)sqlite3_vtab_in(info, c->key, 1); /* the answer is that of the call before */
@@ -96,8 +117,7 @@ static void plan_key(sqlite3_index_info *info, const choice *c) {
   info->idxNum = VT_PLAN_KEY_EQ;
   info->estimatedRows = 1;
   info->estimatedCost = 1;
-  /* With a number, several TEXT keys can be equal: '5' and '05'. */
-  info->idxFlags = c->text ? SQLITE_INDEX_SCAN_UNIQUE : 0;
+  plan_one(t, info, c);
 }
 
 static void plan_range(sqlite3_index_info *info, const choice *c, bool value) {
@@ -136,6 +156,27 @@ static char *plan_text(int plan) {
   return texts[plan & VT_PLAN_KIND][(plan & (VT_PLAN_ASC | VT_PLAN_DESC)) != 0];
 }
 
+/* SQLite offers a LIMIT where it can, from 3.38 on. */
+static bool has_limit(const sqlite3_index_info *info) {
+  int i = 0;
+  while (i < info->nConstraint && info->aConstraint[i].op != SQLITE_INDEX_CONSTRAINT_LIMIT) {
+    i++;
+  }
+  return i < info->nConstraint;
+}
+
+/*
+** Do the rows come in the order of keys?  Keys are unique: what else they were to be
+** ordered by does not matter.  Where all rows are wanted with their values, SQLite
+** reads them from the beginning of the log to its end and sorts, for reading them in
+** the order of keys is slower, and many times slower from a disk.
+*/
+static bool is_ordered(vt_table *t, const sqlite3_index_info *info, const choice *c, bool value) {
+  return info->nOrderBy > 0 && info->aOrderBy[0].iColumn == t->args.columns.key &&
+         (!value || c->key >= 0 || c->lower >= 0 || c->upper >= 0 || has_limit(info)) &&
+         vt_table_orders_keys(t);
+}
+
 int vt_plan_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
   vt_table *t = (vt_table *)vtab;
   bool value = uses_value(&t->args.columns, info);
@@ -143,11 +184,9 @@ int vt_plan_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
   bool ordered;
   t->connection->planned = t;
   choose(t, info, &best);
-  /* Keys are unique: what else the rows were to be ordered by does not matter. */
-  ordered = info->nOrderBy > 0 && info->aOrderBy[0].iColumn == t->args.columns.key &&
-            vt_table_orders_keys(t);
+  ordered = is_ordered(t, info, &best, value);
   if (best.key >= 0) {
-    plan_key(info, &best);
+    plan_key(t, info, &best);
   } else if (best.lower >= 0 || best.upper >= 0) {
     plan_range(info, &best, value);
   } else {

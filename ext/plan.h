@@ -13,7 +13,8 @@
 ** VT_PLAN_LOWER and VT_PLAN_UPPER, with _OPEN if the bound itself is outside;
 ** VT_PLAN_UPPER_TEXT if the upper bound is a text in the statement itself;
 ** VT_PLAN_ASC or VT_PLAN_DESC if the rows must come in the order of keys, then the
-** text ends in " order".
+** text ends in " order"; VT_PLAN_ONE if SQLite was told that one row at most has the
+** key, and it is wrong of a number.
 */
 #ifndef VT_PLAN_H
 #define VT_PLAN_H
@@ -34,7 +35,8 @@ enum {
   VT_PLAN_UPPER_OPEN = 128,
   VT_PLAN_UPPER_TEXT = 256,
   VT_PLAN_ASC = 512,
-  VT_PLAN_DESC = 1024
+  VT_PLAN_DESC = 1024,
+  VT_PLAN_ONE = 2048
 };
 
 int vt_plan_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info);

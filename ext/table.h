@@ -36,7 +36,8 @@ typedef struct vt_table {
   vt_part part;
   struct vt_cursor *spare; /* a closed cursor and its buffers, for the next one */
   vt_text_order text_order;
-  vt_row new_row; /* memory of write.c */
+  bool numbers_seen; /* an UPDATE has looked for a TEXT key by a number, see plan.c */
+  vt_row new_row;    /* memory of write.c */
   bitcask_buf record;
 } vt_table;
 

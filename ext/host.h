@@ -81,4 +81,16 @@ typedef struct vt_host_module {
 #endif
 } vt_host_module;
 
+/* For headers, or a SQLite that has this module compiled in, from before them. */
+#ifndef SQLITE_INDEX_CONSTRAINT_LIMIT
+#define SQLITE_INDEX_CONSTRAINT_LIMIT 73
+#endif
+#if SQLITE_VERSION_NUMBER < 3038000
+static inline int sqlite3_vtab_rhs_value(sqlite3_index_info *info, int constraint,
+                                         sqlite3_value **out) {
+  (void)info, (void)constraint, (void)out;
+  return SQLITE_NOTFOUND;
+}
+#endif
+
 #endif

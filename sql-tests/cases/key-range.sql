@@ -22,7 +22,6 @@ SELECT key FROM kv WHERE key > 5 AND key < 'a' ORDER BY key;
 SELECT key FROM kv WHERE key < CAST(10 AS INTEGER) ORDER BY key;
 SELECT key FROM kv WHERE key >= CAST(9 AS INTEGER) AND key <= CAST(10 AS INTEGER) ORDER BY key;
 SELECT key FROM kv WHERE key = CAST(10 AS INTEGER) ORDER BY key;
-SELECT key FROM kv WHERE key IN (CAST(7 AS INTEGER), 9) ORDER BY key;
 SELECT key FROM kv WHERE key = 10;
 SELECT key FROM kv WHERE key BETWEEN -5 AND 10 ORDER BY key;
 CREATE TABLE n(n INTEGER, t TEXT, a);
@@ -32,7 +31,6 @@ SELECT n, group_concat(key) FROM n JOIN (SELECT key FROM kv ORDER BY key) AS k O
 SELECT n, (SELECT count(*) FROM kv WHERE key < n), (SELECT count(*) FROM kv WHERE key < t), (SELECT count(*) FROM kv WHERE key < a) FROM n ORDER BY rowid;
 SELECT n, (SELECT count(*) FROM kv WHERE key >= n), (SELECT count(*) FROM kv WHERE key >= t), (SELECT count(*) FROM kv WHERE key >= a) FROM n ORDER BY rowid;
 SELECT n, (SELECT count(*) FROM kv WHERE key > t AND key <= n), (SELECT max(key) FROM kv WHERE key <= a) FROM n ORDER BY rowid;
-SELECT key FROM kv WHERE key IN (SELECT n FROM n) ORDER BY key;
 SELECT key FROM kv WHERE key IN (SELECT t FROM n) ORDER BY key;
 -- An UPDATE or DELETE that several keys are equal to.
 INSERT INTO kv VALUES ('010', 16), ('1E1', 17);

@@ -6,3 +6,4 @@ CREATE TABLE new(k, v);
 INSERT INTO new VALUES ('a', 'x'), ('a', 'x'), ('b', 'y');
 UPDATE kv SET key = v FROM new WHERE key = k;
 SELECT * FROM kv ORDER BY key;
+-- since 3.33

@@ -6,13 +6,15 @@
 **     INSERT INTO kv VALUES ('user:1', '{"name":"Ada"}');
 **     SELECT value FROM kv WHERE key = 'user:1';
 **
-** Where to look: declaration.c makes and drops a table, args.c and options.c read
-** its arguments, table.c opens its store; plan.c chooses how to read it, cursor.c
-** reads, write.c writes; session.c keeps a connection's transaction and snapshot,
-** registry.c the engine handles that connections share; functions.c are the scalar
-** functions; report.c is what the table-valued ones have in common: inventory.c,
-** history.c, problems.c, scan.c; integrity.c is for PRAGMA integrity_check; error.c
-** turns what went wrong into SQLite's words.
+** Where to look: declaration.c makes and drops a table; args.c, columns.c and options.c
+** read its arguments; table.c opens its store.  plan.c chooses how to read it, cursor.c
+** reads, with range.c and keylist.c for keys; write.c writes, command.c runs commands.
+** value.c turns a value into bytes, row.c several values into one (record.c).
+** session.c keeps a connection's transaction and snapshot, registry.c the engine handles
+** that connections share.  functions.c are the scalar functions; report.c is what the
+** table-valued ones have in common: inventory.c, history.c, problems.c, scan.c;
+** integrity.c is for PRAGMA integrity_check; error.c turns what went wrong into SQLite's
+** words.
 */
 #include <sqlite3ext.h>
 SQLITE_EXTENSION_INIT1

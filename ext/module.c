@@ -8,7 +8,8 @@
 **
 ** Where to look: declaration.c makes and drops a table; args.c, columns.c and options.c
 ** read its arguments; table.c opens its store.  plan.c chooses how to read it, cursor.c
-** reads, with range.c and keylist.c for keys; write.c writes, command.c runs commands.
+** reads, with range.c and keylist.c for keys; write.c and change.c write, command.c runs
+** commands.
 ** value.c turns a value into bytes, row.c several values into one (record.c).
 ** session.c keeps a connection's transaction and snapshot, registry.c the engine handles
 ** that connections share.  functions.c are the scalar functions; report.c is what the

@@ -26,9 +26,10 @@ enum { SCRATCH_KEPT = 1 << 20 };
 enum { KEYS_PER_POLL = 1 << 16 };
 
 typedef struct vt_cursor {
-  sqlite3_vtab_cursor base; /* first: SQLite knows the cursor by it */
-  vt_view *view;            /* NULL until there is one */
-  bitcask_iter *iter;       /* NULL: rows come from `keys` */
+  sqlite3_vtab_cursor base;  /* first: SQLite knows the cursor by it */
+  const vt_columns *columns; /* of the table */
+  vt_view *view;             /* NULL until there is one */
+  bitcask_iter *iter;        /* NULL: rows come from `keys` */
   vt_keylist keys;
   vt_range range;      /* the keys of `iter` that count */
   bitcask_buf scratch; /* for values that cannot be given in place */
@@ -39,6 +40,7 @@ typedef struct vt_cursor {
   bool has_place;      /* all of `entry` is known, not the key alone */
   bool has_value;      /* entry.value is the value */
   bool row_open;       /* `row` was begun */
+  bool checks_keys;    /* not every key of `iter` is sure to be one of the table and in range */
   bool eof;
 } vt_cursor;
 
@@ -63,6 +65,7 @@ int vt_cursor_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out) {
   /* A subquery that is run again opens its new cursor before the old one is
   ** closed: this keeps both on one snapshot. */
   c->view = vt_session_share_view(t->session);
+  c->columns = &t->args.columns;
   c->eof = true;
   *out = &c->base;
   return SQLITE_OK;
@@ -171,8 +174,7 @@ static int check_key(vt_cursor *c) {
 /* Move on to the next row of the iterator. */
 static int next_scanned(vt_cursor *c) {
   bitcask_error e;
-  unsigned passed = 0;
-  do {
+  for (unsigned passed = 1;; passed++) {
     int rc = bitcask_iter_next(c->iter, &c->entry, &e);
     if (rc == BITCASK_NOTFOUND) {
       c->eof = true;
@@ -181,15 +183,19 @@ static int next_scanned(vt_cursor *c) {
     if (rc != BITCASK_OK) {
       return vt_table_fail(table_of(c), &e);
     }
-    rc = ++passed % KEYS_PER_POLL ? SQLITE_OK : poll_interrupt(c);
-    rc = rc == SQLITE_OK ? check_key(c) : rc;
-    if (rc != SQLITE_OK) {
+    c->has_place = true;
+    c->has_value = c->entry.value != NULL;
+    if (!c->checks_keys) {
+      return SQLITE_OK;
+    }
+    rc = check_key(c);
+    if (rc != SQLITE_OK || vt_range_has(&c->range, c->entry.key, c->entry.key_sz)) {
       return rc;
     }
-  } while (!vt_range_has(&c->range, c->entry.key, c->entry.key_sz));
-  c->has_place = true;
-  c->has_value = c->entry.value != NULL;
-  return SQLITE_OK;
+    if (passed % KEYS_PER_POLL == 0 && (rc = poll_interrupt(c)) != SQLITE_OK) {
+      return rc;
+    }
+  }
 }
 
 /* Move on to the next key of the list that is there. */
@@ -285,6 +291,8 @@ int vt_cursor_filter(sqlite3_vtab_cursor *cursor, int plan, const char *plan_tex
   } else {
     rc = set_bounds(c, plan, argv);
   }
+  c->checks_keys = kind == VT_PLAN_KEY_EQ || kind == VT_PLAN_KEY_RANGE ||
+                   vt_table_key(table_of(c))->affinity == VT_AFFINITY_INTEGER;
   if (rc == SQLITE_OK && all) {
     vt_keylist_clear(&c->keys);
     rc = order != VT_ORDER_NONE
@@ -349,8 +357,8 @@ static void result(const vt_cursor *c, sqlite3_context *ctx, vt_affinity affinit
 }
 
 static int column_value(vt_cursor *c, sqlite3_context *ctx, int column, bitcask_error *e) {
-  const vt_columns *columns = &table_of(c)->args.columns;
-  int rc = fetch(c, true, e);
+  const vt_columns *columns = c->columns;
+  int rc = c->has_value ? BITCASK_OK : fetch(c, true, e);
   if (rc != BITCASK_OK) {
     return rc;
   }
@@ -381,7 +389,7 @@ static int column_hidden(vt_cursor *c, sqlite3_context *ctx, vt_hidden h, bitcas
 
 int vt_cursor_column(sqlite3_vtab_cursor *cursor, sqlite3_context *ctx, int column) {
   vt_cursor *c = (vt_cursor *)cursor;
-  const vt_columns *columns = &table_of(c)->args.columns;
+  const vt_columns *columns = c->columns;
   bitcask_error e;
   int rc;
   if (column == columns->key) {

@@ -70,7 +70,8 @@ shell: setup-shell all
 test: setup-test
 	@$(MAKE) -k -j$$(nproc) --no-print-directory all programs $(CRC_TESTS) $(SQL_TESTS); \
 	.ci/sum $(TESTS) $(CRC_TESTS) $(EXT_TEST) $(SQL_TESTS) sql-tests/run \
-	  '$(PYTHON) sql-tests/differential.py' '$(PYTHON) sql-tests/processes.py' \
+	  '$(PYTHON) sql-tests/differential.py' '$(PYTHON) sql-tests/shapes.py' \
+	  '$(PYTHON) sql-tests/processes.py' \
 	  '$(PYTHON) sql-tests/lifecycle.py' '$(PYTHON) sql-tests/interrupts.py' \
 	  bitcask/tests/interop/run sql-tests/demo/check .ci/install-check .ci/readme-check
 

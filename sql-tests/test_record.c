@@ -449,7 +449,7 @@ static size_t random_varint(uint8_t *out, uint64_t v) {
 /* A header that says more or less what follows it, and what follows it. */
 static size_t random_record(uint8_t *out) {
   static const uint64_t wild[] = {10, 11, 127, 128, 0xffffffff, 0x100000000, UINT64_MAX};
-  uint8_t types[64];
+  uint8_t types[64] = {0};
   size_t types_sz = 0, body_sz = 0, pos;
 
   for (unsigned n = random_below(5); n > 0; n--) {

@@ -358,7 +358,9 @@ static void take_over(process *p) {
   atomic_store(&sh->acked[p->number], p->lane[p->number].n);
 }
 
-static pid_t start(int number, uint64_t seed) {
+/* A process that knows what `knows` does: it need not replay all lanes from their
+** start. */
+static pid_t start(int number, uint64_t seed, const process *knows) {
   pid_t pid;
 
   fflush(NULL);
@@ -366,6 +368,7 @@ static pid_t start(int number, uint64_t seed) {
   if (pid == 0) {
     process *p = mem_alloc(sizeof *p);
     *p = (process){.number = number, .rng = seed};
+    memcpy(p->lane, knows->lane, sizeof p->lane);
     take_over(p);
     while (!atomic_load(&sh->stop) && !atomic_load(&sh->failed)) step(p);
     if (!atomic_load(&sh->failed)) close_store(p);
@@ -437,7 +440,7 @@ static void kill_and_restart(process *p, pid_t pids[N_PROCESSES], int round) {
   if (n == N_PROCESSES) check_all(p);
   for (int i = 0; i < n; i++) {
     int k = (first + i) % N_PROCESSES;
-    pids[k] = start(k, mem_random(&p->rng));
+    pids[k] = start(k, mem_random(&p->rng), p);
   }
 }
 
@@ -454,7 +457,7 @@ static void nobody_notices(void) {
   sh = mmap(NULL, sizeof *sh, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (sh == MAP_FAILED) abort();
   dir = tempdir_make();
-  for (int i = 0; i < N_PROCESSES; i++) pids[i] = start(i, mem_random(&p->rng));
+  for (int i = 0; i < N_PROCESSES; i++) pids[i] = start(i, mem_random(&p->rng), p);
   for (int n = 0; n < kills && !test_bad && !atomic_load(&sh->failed); rounds++) {
     kill_and_restart(p, pids, rounds);
     n += rounds % 25 == 24 ? N_PROCESSES : 1;

@@ -305,7 +305,12 @@ static int try_get(bitcask *bc, const void *key, size_t key_sz, bitcask_buf *val
     if (rc) return rc;
     pthread_rwlock_rdlock(&bc->lock);
     stale = atomic_load(&bc->stale); /* another thread's catch-up has just failed */
-    if (!stale) rc = get_locked(bc, key, key_sz, value, place, err);
+    if (!stale) {
+      rc = get_locked(bc, key, key_sz, value, place, err);
+      /* A damaged part of the checkpoint: what is loaded anew has none. */
+      stale = rc && bc_keydir_error(bc->keydir) && atomic_load(&bc->stale);
+      if (stale) bc_err_clear(err);
+    }
     pthread_rwlock_unlock(&bc->lock);
   } while (stale);
   return rc;
@@ -382,7 +387,7 @@ int bitcask_files(bitcask *bc, bitcask_file_stat **out, size_t *n, bitcask_error
   if (!rc) rc = bc_refresh(bc, err);
   if (rc) return rc;
   pthread_rwlock_wrlock(&bc->lock);
-  rc = bc_store_settle(bc, err);
+  rc = bc_settle(bc, err);
   active = active_id(bc);
   *out = rc ? NULL : calloc(bc->files->n + 1, sizeof **out);
   if (*out) {
@@ -475,7 +480,7 @@ int bitcask_is_empty(bitcask *bc, bool *out, bitcask_error *err) {
   if (!rc) rc = bc_refresh(bc, err);
   if (rc) return rc;
   pthread_rwlock_wrlock(&bc->lock);
-  rc = bc_store_settle(bc, err);
+  rc = bc_settle(bc, err);
   *out = !rc && bc_keydir_count(bc->keydir) == 0;
   pthread_rwlock_unlock(&bc->lock);
   return rc;

@@ -102,11 +102,33 @@ static void image_free(void *ctx) {
   free(im);
 }
 
+/* Without a file that a merge has taken since, the log does not say any more what
+** the keydir was: a deletion may have been in it, and its value in another. */
+static bool has_files_of(const image *im, const bc_fileset *files) {
+  const header *h = (const header *)im->p;
+  const file_entry *f = (const file_entry *)(im->p + h->tables_at);
+  for (uint32_t i = 0; i < h->n_files; i++) {
+    if (!bc_fileset_find(files, f[i].id)) return false;
+  }
+  return true;
+}
+
 static int image_reload(void *ctx, bc_keydir **out) {
   const image *im = ctx;
+  const header *h = (const header *)im->p;
+  bc_fileset *files = NULL;
+  int rc;
+
   bc_store_log(im->bc, "%s/%s is damaged; the log is read in its stead", im->bc->dir,
                BC_KEYDIR_NAME);
-  return im->reload(im->bc, &im->position, out);
+  rc = im->reload(im->bc, &im->position, h->seed, out, &files);
+  if (!rc && !has_files_of(im, files)) {
+    bc_keydir_free(*out);
+    *out = NULL;
+    rc = BITCASK_IOERR;
+  }
+  bc_fileset_unref(files);
+  return rc;
 }
 
 /* Fill `im` with the file's bytes.  False: there is none, or it cannot be had. */
@@ -274,9 +296,10 @@ bool bc_checkpoint_restore(bitcask *bc, bc_reload_fn reload) {
   return ok;
 }
 
-/* Below the position only merges make and remove files.  If none of ours has run
-** since, there must be exactly the same: a file that came from elsewhere would be
-** taken for the output of a merge. */
+/* Below the position there is nothing new: no merge was running when it was saved,
+** and the outputs of later ones lie above.  A file that came from elsewhere would be
+** taken for the output of a merge.  If none of ours has run since, there must be
+** exactly the same files. */
 bool bc_checkpoint_fits(const bitcask *bc, const bc_listing *l) {
   uint64_t merges = bc_state_merges(&bc->state);
   size_t n = 0;
@@ -285,7 +308,7 @@ bool bc_checkpoint_fits(const bitcask *bc, const bc_listing *l) {
     bool known = bc_fileset_find(bc->files, l->file[i].id) != NULL;
     /* A dead input of basho/bitcask's: what buried its records may have gone. */
     if (l->file[i].mode & BC_DELETION_MARKS) return false;
-    if (!known && l->file[i].id < bc->seen.file_id && merges == bc->restored_merges) return false;
+    if (!known && l->file[i].id < bc->seen.file_id) return false;
     n += known;
   }
   if (merges != bc->restored_merges) return merges > bc->restored_merges;
@@ -409,11 +432,13 @@ bool bc_checkpoint_is_due(bitcask *bc, unsigned share) {
 
 bc_checkpoint *bc_checkpoint_begin(bitcask *bc) {
   bc_checkpoint *c;
-  bool ok;
+  bool ok, busy;
 
   /* While a merge runs, outputs are in use before they are synced. */
   if (bc_store_is_merging(bc) || bc_lock_merge(&bc->state, NULL)) return NULL;
-  c = atomic_exchange(&bc->saving, true) ? NULL : calloc(1, sizeof *c);
+  busy = atomic_exchange(&bc->saving, true);
+  c = busy ? NULL : calloc(1, sizeof *c);
+  if (!busy && !c) atomic_store(&bc->saving, false);
   if (c) {
     c->bc = bc;
     c->fd = -1;
@@ -518,7 +543,11 @@ void bc_checkpoint_finish(bc_checkpoint *c) {
     }
     bc_unlock_save(&bc->state);
     if (e) bc_store_log(bc, "%s/%s was not written: %s", bc->dir, BC_KEYDIR_NAME, strerror(e));
-    if (!e) (void)note_saved(bc, c->file, c->h.n_files); /* else it is written again sooner */
+    if (!e) {
+      pthread_rwlock_wrlock(&bc->lock); /* another writer may be asking whether one is due */
+      (void)note_saved(bc, c->file, c->h.n_files); /* else it is written again sooner */
+      pthread_rwlock_unlock(&bc->lock);
+    }
   }
   bitcask_buf_free(&tmp);
   bitcask_buf_free(&path);

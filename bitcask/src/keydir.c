@@ -72,6 +72,7 @@ typedef struct deferred {
 /* Those of one part of the hash space, in order. */
 typedef struct queue {
   deferred *first, *last;
+  uint32_t bytes; /* of the entries they may become */
 } queue;
 
 /* What a restored table needs of where it comes from. */
@@ -469,29 +470,36 @@ static segment *extract(const bc_keydir *from, uint64_t prefix, unsigned depth) 
   return s;
 }
 
-/* Append to what the caller of bc_keydir_settle will be told. */
-static int note_replaced(origin *o, const bc_place *old) {
-  size_t i = o->n_replaced;
+/* Room for `n` more calls of note_replaced: changes that have been taken off their
+** queue in part could not be made a second time. */
+static int reserve_replaced(origin *o, size_t n) {
+  size_t cap = 2 * o->cap_replaced;
   void *p;
+
+  if (o->cap_replaced - o->n_replaced >= n) return BITCASK_OK;
+  if (cap < o->n_replaced + n) cap = o->n_replaced + n;
+  p = realloc(o->replaced, cap * sizeof *o->replaced);
+  if (!p) return BITCASK_NOMEM;
+  o->replaced = p;
+  o->cap_replaced = cap;
+  return BITCASK_OK;
+}
+
+/* Append to what the caller of bc_keydir_settle will be told. */
+static void note_replaced(origin *o, const bc_place *old) {
+  size_t i = o->n_replaced;
 
   /* Records of one file come together. */
   while (i > 0 && o->replaced[i - 1].file_id != old->file_id && o->n_replaced - i < 8) i--;
   if (i == 0 || o->replaced[i - 1].file_id != old->file_id) {
-    if (o->n_replaced == o->cap_replaced) {
-      p = realloc(o->replaced, (2 * o->cap_replaced + 16) * sizeof *o->replaced);
-      if (!p) return BITCASK_NOMEM;
-      o->replaced = p;
-      o->cap_replaced = 2 * o->cap_replaced + 16;
-    }
     i = ++o->n_replaced;
     o->replaced[i - 1] = (bc_keydir_replaced){.file_id = old->file_id};
   }
   o->replaced[i - 1].keys++;
   o->replaced[i - 1].bytes += old->total_sz;
-  return BITCASK_OK;
 }
 
-static int apply_deferred(origin *o, segment *s, const deferred *d) {
+static void apply_deferred(origin *o, segment *s, const deferred *d) {
   uint64_t hash = bc_keydir_hash(o->from.seed, d->key, d->key_sz);
   uint32_t i = find_slot(s, s->n_slots, hash, d->key, d->key_sz);
   uint8_t bytes[ENTRY_HEADER];
@@ -500,7 +508,7 @@ static int apply_deferred(origin *o, segment *s, const deferred *d) {
 
   if (had) {
     read_place(entry_at(s, s->slots[i]), &old);
-    if (note_replaced(o, &old)) return BITCASK_NOMEM;
+    note_replaced(o, &old);
   }
   if (!d->place.total_sz) {
     if (had) {
@@ -516,21 +524,22 @@ static int apply_deferred(origin *o, segment *s, const deferred *d) {
     atomic_fetch_add(&o->extra_keys, 1);
     atomic_fetch_add(&o->extra_key_bytes, d->key_sz);
   }
-  return BITCASK_OK;
 }
 
 /* A copy of a segment with room for all that is deferred for the `n` parts of the
-** hash space from `first` on, and that applied. */
+** hash space from `first` on, and that applied.  NULL: out of memory, and all is
+** deferred still. */
 static segment *with_deferred(origin *o, const segment *from, size_t first, size_t n) {
   uint64_t bytes = from->heap_used;
   uint32_t count = from->count, n_slots;
   deferred *d, *next;
   segment *s;
-  int rc = BITCASK_OK;
 
   for (size_t i = first; i < first + n; i++) {
-    for (d = o->deferred[i].first; d; d = d->next, count++) bytes += entry_size(d->key_sz);
+    for (d = o->deferred[i].first; d; d = d->next) count++;
+    bytes += o->deferred[i].bytes;
   }
+  if (reserve_replaced(o, count - from->count)) return NULL;
   n_slots = count + count / 7 + 1 > from->n_slots
                 ? slots_for(count, (uint32_t)bytes, (uint32_t)bytes)
                 : from->n_slots;
@@ -544,14 +553,12 @@ static segment *with_deferred(origin *o, const segment *from, size_t first, size
   for (size_t i = first; i < first + n; i++) {
     for (d = o->deferred[i].first; d; d = next) {
       next = d->next;
-      if (!rc) rc = apply_deferred(o, s, d);
+      apply_deferred(o, s, d);
       free(d);
     }
-    o->deferred[i] = (queue){NULL, NULL};
+    o->deferred[i] = (queue){NULL, NULL, 0};
   }
-  if (!rc) return s;
-  free(s);
-  return NULL;
+  return s;
 }
 
 /* With the origin's mutex: what segment number `k`, which takes `n` parts of the
@@ -1093,17 +1100,22 @@ bool bc_keydir_defer(bc_keydir *kd, uint64_t hash, const void *key, size_t key_s
 
   if (!(p & UNTOUCHED) || kd->newest) return false;
   if (!o->deferred) o->deferred = calloc((size_t)1 << o->from.depth, sizeof *o->deferred);
-  d = o->deferred ? malloc(sizeof *d + key_sz) : NULL;
+  if (!o->deferred) return false;
+  q = &o->deferred[o->from.depth ? hash >> (64 - o->from.depth) : 0];
+  /* All of it goes into one segment at the first touch, which has a limit; made at
+  ** once, this change splits that. */
+  if (q->bytes + entry_size((uint32_t)key_sz) > HEAP_SPLIT) return false;
+  d = malloc(sizeof *d + key_sz);
   if (!d) return false;
   *d = (deferred){.place = *place, .key_sz = (uint32_t)key_sz};
   if (key_sz) memcpy(d->key, key, key_sz);
-  q = &o->deferred[o->from.depth ? hash >> (64 - o->from.depth) : 0];
   if (q->last) {
     q->last->next = d;
   } else {
     q->first = d;
   }
   q->last = d;
+  q->bytes += entry_size((uint32_t)key_sz);
   atomic_fetch_add(&o->n_deferred, 1);
   return true;
 }
@@ -1112,16 +1124,22 @@ bool bc_keydir_is_settled(const bc_keydir *kd) {
   return !kd->origin || !atomic_load(&kd->origin->n_deferred);
 }
 
+int bc_keydir_touch_all(bc_keydir *kd) {
+  for (size_t at = 0; kd->origin && at >> kd->dir->depth == 0; at++) {
+    if (!segment_at(kd->dir, at)) return error_of(kd->dir);
+  }
+  return BITCASK_OK;
+}
+
 int bc_keydir_settle(bc_keydir *kd, bc_keydir_replaced **out, size_t *n) {
   origin *o = kd->origin;
-  size_t at = 0;
+  int rc;
 
   *out = NULL;
   *n = 0;
   if (bc_keydir_is_settled(kd)) return BITCASK_OK;
-  for (; at >> kd->dir->depth == 0; at++) {
-    if (!segment_at(kd->dir, at)) return error_of(kd->dir);
-  }
+  rc = bc_keydir_touch_all(kd);
+  if (rc) return rc;
   pthread_mutex_lock(&o->mutex); /* who reads a view may just have made the last one */
   *out = o->replaced;
   *n = o->n_replaced;

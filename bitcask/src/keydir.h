@@ -144,7 +144,7 @@ typedef struct bc_keydir_saved {
 ** A change of a restored table, in a part that nobody has touched yet: kept until
 ** the first touch.  So what has happened since the table was saved costs an open
 ** little, however large the table is.  total_sz 0 removes.  Only while there are no
-** views.  False: touched, or out of memory; make the change at once.
+** views.  False: touched, too much already, or out of memory; make the change at once.
 ** Until bc_keydir_settle the counts do not know of it.
 */
 bool bc_keydir_defer(bc_keydir *kd, uint64_t hash, const void *key, size_t key_sz,
@@ -162,6 +162,9 @@ typedef struct bc_keydir_replaced {
 ** The keydir's error. */
 int bc_keydir_settle(bc_keydir *kd, bc_keydir_replaced **out, size_t *n);
 bool bc_keydir_is_settled(const bc_keydir *kd);
+
+/* Touch what has not been touched yet.  The keydir's error. */
+int bc_keydir_touch_all(bc_keydir *kd);
 
 /* NULL: out of memory, or no table; then `release` is not called.  Cost: O(number
 ** of segments); a segment is read and its CRC checked when it is first touched. */

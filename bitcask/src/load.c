@@ -494,6 +494,7 @@ static int drop_gone(bitcask *bc, const bc_listing *l, bitcask_error *err) {
   bc_place place;
   const void *key;
   uint32_t key_sz;
+  bool dropped = false;
   size_t i, j = 0;
   int rc = BITCASK_OK;
 
@@ -505,8 +506,12 @@ static int drop_gone(bitcask *bc, const bc_listing *l, bitcask_error *err) {
       continue;
     }
     lost += df->live_keys;
+    dropped = true;
     rc = bc_store_drop_file(bc, df->id, err);
   }
+  /* Should a part of the checkpoint be damaged, it cannot be made of the log any
+  ** more: better found out here than by a snapshot to come. */
+  if (!rc && dropped && bc_keydir_touch_all(bc->keydir)) rc = bc_store_lost_keydir(bc, err);
   lost += bc->lost;
   if (rc || !lost) return rc;
   bc->lost = 0;
@@ -691,6 +696,7 @@ static int pass(bitcask *bc, bc_catch_up_to to, bounds *b, bool *again, bitcask_
   if (!rc && !*again && bc->restored && !bc_checkpoint_fits(bc, &l)) {
     bc->checkpoint_unfit = true;
     bc->repairs_due = true;
+    bc->max_id = bc->newest_tstamp = 0; /* that of other files, perhaps of another clock */
     rc = start_anew(bc, err);
   }
   if (!rc && !*again) rc = walk(bc, b, &l, again, err);
@@ -706,6 +712,18 @@ static int pass(bitcask *bc, bc_catch_up_to to, bounds *b, bool *again, bitcask_
   return rc;
 }
 
+/* A checkpoint's position can be in a file that was reserved and is not made yet.
+** But ids below it may be free, and basho/bitcask take one: its file would be below
+** what was seen, and be taken for the output of a merge. */
+static void forget_reserved(bitcask *bc) {
+  const bc_datafile *last = bc->files->n ? bc->files->file[bc->files->n - 1] : NULL;
+  if (last && last->id < bc->seen.file_id) {
+    bc->seen = (bc_position){last->id, atomic_load(&last->size)};
+  } else if (!last) {
+    bc->seen = (bc_position){0, 0};
+  }
+}
+
 int bc_catch_up(bitcask *bc, bc_catch_up_to to, bitcask_error *err) {
   bool again;
   int rc, tries = 0;
@@ -719,6 +737,13 @@ int bc_catch_up(bitcask *bc, bc_catch_up_to to, bitcask_error *err) {
   do {
     again = false;
     rc = pass(bc, to, &b, &again, err);
+    /* A damaged part of the checkpoint could not be replaced, so that what is known
+    ** of its keys may be wrong. */
+    if (bc_keydir_error(bc->keydir)) {
+      bc_err_clear(err);
+      rc = start_anew(bc, err);
+      again = !rc;
+    }
   } while (!rc && again && ++tries < MAX_RESTARTS);
   if (!rc && again) rc = bc_err(err, BITCASK_IOERR, "%s: files keep vanishing", bc->dir);
   if (rc) return rc;
@@ -728,19 +753,26 @@ int bc_catch_up(bitcask *bc, bc_catch_up_to to, bitcask_error *err) {
   atomic_store(&bc->merges, b.merges);
   atomic_store(&bc->probed_ms, bc->env->monotonic_ms(bc->env->ctx));
   atomic_store(&bc->stale, false);
+  if (bc->restored) forget_reserved(bc);
   bc->restored = false;
   return BITCASK_OK;
 }
 
+int bc_settle(bitcask *bc, bitcask_error *err) {
+  int rc = bc_keydir_error(bc->keydir) ? bc_store_lost_keydir(bc, NULL) : bc_store_settle(bc, NULL);
+  return rc ? bc_catch_up(bc, BC_TO_COMMITTED, err) : BITCASK_OK;
+}
+
 /* The keydir of the log up to a position, apart from the store itself: another
 ** thread may be changing that. */
-static int reload(const bitcask *bc, const bc_position *to, bc_keydir **out) {
+static int reload(const bitcask *bc, const bc_position *to, uint64_t seed, bc_keydir **out,
+                  bc_fileset **files) {
   bounds b = {.live = true, .point = {.active_id = to->file_id, .committed = to->offset}};
   bitcask own = {.env = bc->env,
                  .dir = bc->dir,
                  .opt = bc->opt,
                  .state = bc->state,
-                 .keydir = bc_keydir_new(bc_keydir_seed(bc->keydir)),
+                 .keydir = bc_keydir_new(seed),
                  .files = bc_fileset_new(),
                  .first_out = 1};
   bc_listing l = {0};
@@ -762,7 +794,7 @@ static int reload(const bitcask *bc, const bc_position *to, bc_keydir **out) {
     if (!rc) rc = BITCASK_IOERR;
   }
   *out = own.keydir;
-  bc_fileset_unref(own.files);
+  *files = own.files;
   pthread_rwlock_destroy(&own.lock);
   return rc;
 }

@@ -23,6 +23,9 @@ typedef enum bc_catch_up_to {
 */
 int bc_catch_up(bitcask *bc, bc_catch_up_to to, bitcask_error *err);
 
+/* With `lock` exclusive: bc_store_settle; if that fails load everything anew. */
+int bc_settle(bitcask *bc, bitcask_error *err);
+
 /* The first of them, in a new store: from the checkpoint on, if there is one. */
 int bc_load(bitcask *bc, bitcask_error *err);
 

@@ -613,7 +613,9 @@ static int plan(merger *m) {
   int rc;
 
   pthread_rwlock_wrlock(&bc->lock);
-  rc = bc_store_settle(bc, m->err);
+  /* While the files are there that a damaged part of the checkpoint can be made of. */
+  (void)bc_keydir_touch_all(bc->keydir);
+  rc = bc_settle(bc, m->err);
   if (!rc) rc = choose(bc, m->o, bc_point(bc).active_id, &m->input, &m->n_inputs, m->err);
   pthread_rwlock_unlock(&bc->lock);
   if (rc || !m->n_inputs) return rc;

@@ -128,18 +128,22 @@ int bitcask_txn_put(bitcask_txn *txn, const void *key, size_t key_sz, const void
   return rc ? rc : spill_if_large(txn, err);
 }
 
-/* Where the transaction sees a record of the key, expired or not. */
-static bool find(bitcask_txn *txn, uint64_t hash, const void *key, size_t key_sz, bc_place *out) {
+/* Where the transaction sees a record of the key, expired or not.  BITCASK_OK,
+** BITCASK_NOTFOUND, BITCASK_IOERR. */
+static int find(bitcask_txn *txn, uint64_t hash, const void *key, size_t key_sz, bc_place *out,
+                bitcask_error *err) {
   bitcask *bc = txn->bc;
-  bool there;
+  int rc = BITCASK_OK;
 
   if (txn->log->count && bc_keydir_get(txn->log->overlay, hash, key, key_sz, out)) {
-    return out->total_sz != 0;
+    return out->total_sz ? BITCASK_OK : BITCASK_NOTFOUND;
   }
   pthread_rwlock_rdlock(&bc->lock);
-  there = bc_keydir_get(bc->keydir, hash, key, key_sz, out);
+  if (!bc_keydir_get(bc->keydir, hash, key, key_sz, out)) {
+    rc = bc_keydir_error(bc->keydir) ? bc_store_lost_keydir(bc, err) : BITCASK_NOTFOUND;
+  }
   pthread_rwlock_unlock(&bc->lock);
-  return there;
+  return rc;
 }
 
 int bitcask_txn_delete(bitcask_txn *txn, const void *key, size_t key_sz, bitcask_error *err) {
@@ -155,21 +159,20 @@ int bitcask_txn_delete(bitcask_txn *txn, const void *key, size_t key_sz, bitcask
   hash = bc_hash(txn->bc, key, key_sz);
   /* An expired key is not there for its users, but a delete must still bury it:
   ** expiry may be switched off again. */
-  if (!find(txn, hash, key, key_sz, &place)) {
-    return bc_keydir_error(txn->bc->keydir) ? bc_store_lost_keydir(txn->bc, err) : BITCASK_OK;
-  }
+  rc = find(txn, hash, key, key_sz, &place, err);
+  if (rc) return rc == BITCASK_NOTFOUND ? BITCASK_OK : rc;
   rc = add_record(txn, hash, key, key_sz, NULL, 0, err);
   return rc ? rc : spill_if_large(txn, err);
 }
 
 int bitcask_txn_contains(bitcask_txn *txn, const void *key, size_t key_sz) {
   bc_place place;
+  int rc;
+
   if (!key) key = "";
   if (key_sz > BC_MAX_KEY_SZ) return BITCASK_NOTFOUND;
-  if (!find(txn, bc_hash(txn->bc, key, key_sz), key, key_sz, &place)) {
-    return bc_keydir_error(txn->bc->keydir) ? bc_store_lost_keydir(txn->bc, NULL)
-                                            : BITCASK_NOTFOUND;
-  }
+  rc = find(txn, bc_hash(txn->bc, key, key_sz), key, key_sz, &place, NULL);
+  if (rc) return rc;
   return place.tstamp < bc_store_cutoff(txn->bc) ? BITCASK_NOTFOUND : BITCASK_OK;
 }
 

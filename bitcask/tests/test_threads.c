@@ -2,13 +2,14 @@
 ** test_threads.c - many threads at once, on the real file system.
 **
 ** A writer counts up the keys' values, alone and in transactions; readers,
-** snapshots, a merger and a second handle that is opened and closed all the time
-** go on meanwhile.  Made for ThreadSanitizer; without it
+** snapshots, parked ones too, a merger and a second handle that is opened and closed all
+** the time go on meanwhile.  Made for ThreadSanitizer; without it
 ** the test still sees wrong, torn and old values.
 */
 #include "test.h"
 
 #include "bitcask.h"
+#include "engine.h"
 #include "tempdir.h"
 
 #include <pthread.h>
@@ -25,7 +26,7 @@ static atomic_uint begun[N_KEYS]; /* counts that were handed to the engine */
 static atomic_uint done[N_KEYS];  /* and those acknowledged */
 static atomic_bool stop;
 static atomic_uint n_bad;
-static atomic_ulong n_writes, n_reads, n_snapshots, n_merges, n_opens;
+static atomic_ulong n_writes, n_reads, n_snapshots, n_parked, n_merges, n_opens;
 
 static void bad(const char *what, const bitcask_error *e) {
   if (atomic_fetch_add(&n_bad, 1) < 10)
@@ -234,6 +235,31 @@ static void *snapshots(void *arg) {
   return NULL;
 }
 
+/* The snapshot of the last statement is taken up again if nothing has changed. */
+static void *parker(void *arg) {
+  unsigned last[N_KEYS] = {0};
+  bitcask_snapshot *snap = NULL;
+  bitcask_error e;
+  (void)arg;
+
+  while (!atomic_load(&stop)) {
+    unsigned least[N_KEYS], seen[N_KEYS] = {0};
+
+    for (unsigned k = 0; k < N_KEYS; k++) least[k] = atomic_load(&done[k]);
+    if (snap && !bitcask_snapshot_resume(snap)) snap = NULL;
+    if (!snap && bitcask_snapshot_open(bc, NULL, &snap, &e)) {
+      bad("snapshot_open", &e);
+      continue;
+    }
+    read_snapshot(snap, seen);
+    bitcask_snapshot_park(snap);
+    for (unsigned k = 0; k < N_KEYS; k++) check_count(k, seen[k], least[k], &last[k]);
+    atomic_fetch_add(&n_parked, 1);
+  }
+  bitcask_snapshot_close(snap);
+  return NULL;
+}
+
 static void *merger(void *arg) {
   bitcask_error e;
   (void)arg;
@@ -255,8 +281,8 @@ static void *merger(void *arg) {
 
 /* ------------------------------------------------------------------------ runs */
 
-static void run_threads(bool mmap) {
-  pthread_t threads[N_READERS + 4];
+static void run_threads(bool mmap, bool saves) {
+  pthread_t threads[N_READERS + 5];
   unsigned seeds[N_READERS], n = 0;
   const char *s = getenv("SECONDS_EACH");
   double end = now() + (s ? atof(s) : 2.0);
@@ -265,11 +291,12 @@ static void run_threads(bool mmap) {
 
   dir = path;
   bitcask_options_init(&opt);
-  opt.sync = BITCASK_SYNC_OFF;
+  opt.sync = saves ? BITCASK_SYNC_NORMAL : BITCASK_SYNC_OFF;
   opt.mmap = mmap;
-  opt.max_file_size = 64 << 10;
+  opt.max_file_size = saves ? 4 << 10 : 64 << 10;
   opt.timeout_ms = 20000;
   CHECK_OK(bitcask_open(dir, &opt, &bc, &e), &e);
+  if (saves) bc_save_early(bc);
   atomic_store(&stop, false);
   for (unsigned k = 0; k < N_KEYS; k++) {
     atomic_store(&begun[k], 0);
@@ -282,6 +309,7 @@ static void run_threads(bool mmap) {
   pthread_create(&threads[n++], NULL, merger, NULL);
   pthread_create(&threads[n++], NULL, snapshots, NULL);
   pthread_create(&threads[n++], NULL, opener, NULL);
+  pthread_create(&threads[n++], NULL, parker, NULL);
   for (unsigned i = 0; i < N_READERS; i++) {
     seeds[i] = i + 1;
     pthread_create(&threads[n++], NULL, reader, &seeds[i]);
@@ -294,13 +322,15 @@ static void run_threads(bool mmap) {
   tempdir_remove(path);
 }
 
-static void with_mmap(void) { run_threads(true); }
-static void with_pread(void) { run_threads(false); }
+static void with_mmap(void) { run_threads(true, false); }
+static void with_pread(void) { run_threads(false, false); }
+static void with_checkpoints(void) { run_threads(true, true); }
 
 int main(void) {
   RUN(with_mmap);
   RUN(with_pread);
-  printf("%lu writes, %lu reads, %lu snapshots, %lu merges, %lu opens\n", n_writes, n_reads,
-         n_snapshots, n_merges, n_opens);
+  RUN(with_checkpoints);
+  printf("%lu writes, %lu reads, %lu snapshots, %lu taken up again, %lu merges, %lu opens\n",
+         n_writes, n_reads, n_snapshots, n_parked, n_merges, n_opens);
   return test_done();
 }

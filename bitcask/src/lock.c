@@ -165,14 +165,23 @@ static int lock_admission(bc_state *st, bitcask_error *err) {
   return e ? bc_err_os(err, e, "cannot lock %s", BC_STATE_NAME) : BITCASK_OK;
 }
 
-/* `path` is room for names. */
+/* Removes write_lock_file's work of this process. */
+static void take_back(const bc_env *env, const char *path) {
+  uint32_t pid;
+  int64_t mtime;
+  if (!read_pid(env, path, &pid, &mtime) && pid == env->pid(env->ctx)) {
+    (void)env->unlink(env->ctx, path);
+  }
+}
+
+/* Replaces the lock files by ours.  `path` is room for names. */
 static int take_lock_files(bc_state *st, const char *dir, bitcask_buf *path, bitcask_error *err) {
   static const char *const names[] = {BC_WRITE_LOCK_NAME, BC_MERGE_LOCK_NAME};
   int rc = BITCASK_OK;
   for (int i = 0; i < 2 && !rc; i++) {
-    if (bc_name_in(path, dir, names[i])) return bc_err_nomem(err);
-    rc = remove_stale(st->env, (char *)path->data, bc_state_lock_pid(st), err);
-    if (!rc) rc = write_lock_file(st->env, (char *)path->data, err);
+    rc = bc_name_in(path, dir, names[i])
+             ? bc_err_nomem(err)
+             : remove_stale(st->env, (char *)path->data, bc_state_lock_pid(st), err);
   }
   /* basho/bitcask waits five seconds for a create lock that a crash left, and
   ** then fails; nothing of ours takes it. */
@@ -181,13 +190,19 @@ static int take_lock_files(bc_state *st, const char *dir, bitcask_buf *path, bit
              ? bc_err_nomem(err)
              : remove_stale(st->env, (char *)path->data, 0, err);
   }
-  if (rc && !bc_name_in(path, dir, BC_WRITE_LOCK_NAME)) {
-    uint32_t pid;
-    int64_t mtime;
-    /* The merge lock was refused: do not keep the write lock made before it. */
-    if (!read_pid(st->env, (char *)path->data, &pid, &mtime) && pid == st->env->pid(st->env->ctx)) {
-      (void)st->env->unlink(st->env->ctx, (char *)path->data);
-    }
+  if (rc) return rc;
+  /* Noted before there is a file, and after the files of the one noted before are
+  ** gone: killed at any point, what is left is known to be ours even while its
+  ** parent has not waited for it and the pid seems alive. */
+  bc_state_set_lock_pid(st, st->pid);
+  for (int i = 0; i < 2 && !rc; i++) {
+    rc = bc_name_in(path, dir, names[i]) ? bc_err_nomem(err)
+                                         : write_lock_file(st->env, (char *)path->data, err);
+  }
+  if (rc) {
+    /* Do not keep the write lock if the merge lock was refused. */
+    if (!bc_name_in(path, dir, BC_WRITE_LOCK_NAME)) take_back(st->env, (char *)path->data);
+    bc_state_set_lock_pid(st, 0);
   }
   return rc;
 }
@@ -218,7 +233,6 @@ int bc_lock_admit(bc_state *st, const char *dir, bool *admitted, bool *again, bi
   ours = bc_state_lock_pid(st);
   if (!rc && !(others && ours && env->pid_alive(env->ctx, ours, INT64_MAX))) {
     rc = take_lock_files(st, dir, &path, err);
-    if (!rc) bc_state_set_lock_pid(st, st->pid);
   }
   if (!rc) {
     *again = true;

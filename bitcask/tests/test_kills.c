@@ -12,7 +12,7 @@
 */
 #include "test.h"
 
-#include "bitcask.h"
+#include "engine.h"
 #include "memenv_int.h"
 #include "tempdir.h"
 
@@ -444,6 +444,17 @@ static void kill_and_restart(process *p, pid_t pids[N_PROCESSES], int round) {
   }
 }
 
+/* The directory has been written to since boot, see zombie_does_not_block. */
+static void make_store(process *p) {
+  bitcask_error e;
+
+  p->number = -1;
+  if (!open_store(p)) return;
+  CHECK_OK(bitcask_put(p->bc, "k", 1, "v", 1, &e), &e);
+  CHECK_OK(bitcask_delete(p->bc, "k", 1, &e), &e);
+  close_store(p);
+}
+
 static void nobody_notices(void) {
   const char *s = getenv("SEED"), *k = getenv("KILLS");
   uint64_t seed = s ? strtoull(s, NULL, 10) : (uint64_t)time(NULL);
@@ -457,6 +468,7 @@ static void nobody_notices(void) {
   sh = mmap(NULL, sizeof *sh, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (sh == MAP_FAILED) abort();
   dir = tempdir_make();
+  make_store(p);
   for (int i = 0; i < N_PROCESSES; i++) pids[i] = start(i, mem_random(&p->rng), p);
   for (int n = 0; n < kills && !test_bad && !atomic_load(&sh->failed); rounds++) {
     kill_and_restart(p, pids, rounds);
@@ -479,7 +491,54 @@ static void nobody_notices(void) {
   munmap(sh, sizeof *sh);
 }
 
+/* ------------------------------------------------------------------- zombies */
+
+static bool is_alive(void *ctx, uint32_t pid, int64_t since) {
+  (void)ctx;
+  (void)pid;
+  (void)since;
+  return true;
+}
+
+static bool can_write(memenv *m, bitcask_error *e) {
+  bc_env env = *memenv_env(m);
+  bitcask_options o;
+  bitcask *bc = NULL;
+  int rc;
+
+  env.pid_alive = is_alive;
+  bitcask_options_init(&o);
+  o.create = true;
+  rc = bc_open_env("/kv", &o, &env, &bc, e);
+  if (rc) return false;
+  rc = bitcask_put(bc, "k", 1, "v", 1, e);
+  return !bitcask_close(bc, rc ? NULL : e) && !rc;
+}
+
+/* Killed after any call, and not waited for by its parent: the pid is still there,
+** and must not pass for a live process of the reference.  The directory has been
+** written to since boot: before that the page cannot say whose the pid is. */
+static void zombie_does_not_block(void) {
+  memenv *m = memenv_new(1);
+  bitcask_error e = {0};
+  size_t n;
+
+  CHECK(can_write(m, &e));
+  memenv_log_start(m);
+  CHECK(can_write(m, &e));
+  n = memenv_log_size(m);
+  for (size_t i = 0; i <= n; i++) {
+    mem_cut cut = {.kind = MEM_CUT_KILL, .n_ops = i};
+    memenv *after = memenv_crash(m, &cut);
+    if (!can_write(after, &e)) TEST_FAIL("killed after %zu of %zu calls: %s", i, n, e.text);
+    memenv_free(after);
+  }
+  CHECK(n > 10);
+  memenv_free(m);
+}
+
 int main(void) {
+  RUN(zombie_does_not_block);
   RUN(nobody_notices);
   return test_done();
 }

@@ -15,7 +15,9 @@
 
 enum {
   PROBE_MS = 1000,
-  MAX_RESTARTS = 100,
+  MAX_RESTARTS = 10000, /* seconds: a merge elsewhere may come to an end every time */
+  FAST_RESTARTS = 50,
+  PAUSE_US = 500,
   N_PENDING = 32,   /* records on their way into the keydir */
   PENDING_KEY = 48, /* longer keys do not wait */
   NOTE_EVERY = 1024 /* records */
@@ -744,6 +746,7 @@ int bc_catch_up(bitcask *bc, bc_catch_up_to to, bitcask_error *err) {
       rc = start_anew(bc, err);
       again = !rc;
     }
+    if (!rc && again && tries > FAST_RESTARTS) bc->env->sleep_us(bc->env->ctx, PAUSE_US);
   } while (!rc && again && ++tries < MAX_RESTARTS);
   if (!rc && again) rc = bc_err(err, BITCASK_IOERR, "%s: files keep vanishing", bc->dir);
   if (rc) return rc;

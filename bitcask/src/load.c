@@ -15,12 +15,11 @@
 
 enum {
   PROBE_MS = 1000,
-  MAX_RESTARTS = 10000, /* seconds: a merge elsewhere may come to an end every time */
-  FAST_RESTARTS = 50,
-  PAUSE_US = 500,
-  N_PENDING = 32,   /* records on their way into the keydir */
-  PENDING_KEY = 48, /* longer keys do not wait */
-  NOTE_EVERY = 1024 /* records */
+  MAX_RESTARTS = 10000,
+  RESTART_MS = 5000, /* a merge elsewhere may remove a file each time that we look */
+  N_PENDING = 32,    /* records on their way into the keydir */
+  PENDING_KEY = 48,  /* longer keys do not wait */
+  NOTE_EVERY = 1024  /* records */
 };
 
 /* A record whose place in the keydir is on its way into the cache. */
@@ -727,6 +726,7 @@ static void forget_reserved(bitcask *bc) {
 }
 
 int bc_catch_up(bitcask *bc, bc_catch_up_to to, bitcask_error *err) {
+  uint64_t until = bc->env->monotonic_ms(bc->env->ctx) + RESTART_MS;
   bool again;
   int rc, tries = 0;
   bounds b;
@@ -746,8 +746,7 @@ int bc_catch_up(bitcask *bc, bc_catch_up_to to, bitcask_error *err) {
       rc = start_anew(bc, err);
       again = !rc;
     }
-    if (!rc && again && tries > FAST_RESTARTS) bc->env->sleep_us(bc->env->ctx, PAUSE_US);
-  } while (!rc && again && ++tries < MAX_RESTARTS);
+  } while (!rc && again && ++tries < MAX_RESTARTS && bc->env->monotonic_ms(bc->env->ctx) < until);
   if (!rc && again) rc = bc_err(err, BITCASK_IOERR, "%s: files keep vanishing", bc->dir);
   if (rc) return rc;
 

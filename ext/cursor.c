@@ -148,7 +148,7 @@ static int set_bounds(vt_cursor *c, int plan, sqlite3_value **argv) {
 }
 
 static int poll_interrupt(vt_cursor *c) {
-  vt_poll poll = {NULL};
+  vt_poll poll;
   int rc = vt_poll_init(&poll, table_of(c)->connection->db);
   if (rc == SQLITE_OK && vt_poll_interrupted(&poll)) {
     rc = SQLITE_INTERRUPT;

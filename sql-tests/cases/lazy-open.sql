@@ -25,3 +25,4 @@ SELECT * FROM kw;
 DROP TABLE kw;
 SELECT name FROM sqlite_master;
 .shell ls
+-- until 3.43.9

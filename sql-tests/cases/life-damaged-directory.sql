@@ -55,3 +55,5 @@ DROP VIEW on_plain;
 ROLLBACK;
 DROP TABLE kw;
 SELECT name FROM sqlite_master ORDER BY name;
+-- since 3.40
+-- until 3.43.9

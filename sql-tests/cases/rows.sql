@@ -40,3 +40,4 @@ SELECT id, a, i FROM t WHERE id IN (1, 77);
 SELECT changes();
 DELETE FROM t WHERE i IS NULL;
 SELECT count(*), min(id), max(id) FROM t;
+-- until 3.42.9

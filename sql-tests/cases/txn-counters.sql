@@ -31,3 +31,4 @@ DELETE FROM kv;
 SELECT changes(), total_changes(), last_insert_rowid();
 INSERT INTO kv SELECT 'k' || a, a FROM plain;
 SELECT changes(), total_changes(), last_insert_rowid();
+-- native since 3.36

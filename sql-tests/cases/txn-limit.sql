@@ -15,3 +15,5 @@ SELECT changes();
 ROLLBACK;
 DELETE FROM kv LIMIT 99;
 SELECT changes(), count(*) FROM kv;
+-- since 3.40
+-- until 3.40.9

@@ -34,3 +34,4 @@ SELECT 'in a savepoint', group_concat(key) FROM (SELECT key FROM kv ORDER BY key
 ROLLBACK TO s;
 COMMIT;
 SELECT 'committed', group_concat(key || '=' || value) FROM (SELECT * FROM kv ORDER BY key);
+-- native since 3.40

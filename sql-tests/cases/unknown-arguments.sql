@@ -19,3 +19,4 @@ DROP TABLE kv;
 SELECT name FROM sqlite_master;
 CREATE VIRTUAL TABLE kv USING bitcask('data');
 SELECT * FROM kv;
+-- until 3.43.9

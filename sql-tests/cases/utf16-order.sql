@@ -16,3 +16,4 @@ SELECT id, hex(a), a, b FROM t WHERE id > 0 ORDER BY id;
 SELECT id FROM t WHERE a = 'ä';
 UPDATE t SET a = a || 'x' WHERE id < 3;
 SELECT id, a, typeof(b) FROM t ORDER BY id DESC;
+-- until 3.49.9

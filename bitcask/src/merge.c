@@ -48,6 +48,8 @@ void bc_file_stat(const bc_datafile *df, uint32_t active_id, bitcask_file_stat *
                              .oldest_tstamp = df->oldest_tstamp,
                              .newest_tstamp = df->newest_tstamp};
   out->dead_bytes = out->total_bytes - out->live_bytes;
+  /* Damaged records that keys point at are live, and no records. */
+  if (values < df->live_keys) values = df->live_keys;
   /* basho/bitcask's arithmetic, in doubles: 9 of 10 live are 9 per cent. */
   out->fragmented = (unsigned)((1 - (values ? (double)df->live_keys / (double)values : 0)) * 100);
 }

@@ -277,7 +277,8 @@ int bitcask_txn_delete(bitcask_txn *txn, const void *key, size_t key_sz, bitcask
 
 /*
 ** Is the key there, as this transaction sees it?  BITCASK_OK or
-** BITCASK_NOTFOUND.  Cost: two hash lookups, no read.
+** BITCASK_NOTFOUND; BITCASK_IOERR: that cannot be told, because the checkpoint is
+** damaged and the log could not be read in its stead.  Cost: two hash lookups, no read.
 */
 int bitcask_txn_contains(bitcask_txn *txn, const void *key, size_t key_sz);
 

@@ -97,13 +97,30 @@ static void trim_record(vt_table *t) {
   }
 }
 
+/* Is there a row with this key?  Where that cannot be told nothing may be written. */
+static int find_key(vt_table *t, const vt_bytes *key, bool *found) {
+  bitcask_error e;
+  int rc = bitcask_txn_contains(t->session->txn, key->data, key->size);
+  *found = rc == BITCASK_OK;
+  if (rc == BITCASK_OK || rc == BITCASK_NOTFOUND) {
+    return SQLITE_OK;
+  }
+  (void)vt_error_set(&e, rc, "cannot tell whether a key is there: %s", bitcask_strerror(rc));
+  return vt_table_fail(t, &e);
+}
+
 /* The key is new to the row: it must be new to the table, but for REPLACE. */
 static int check_unique(vt_table *t, const vt_bytes *key) {
-  if (sqlite3_vtab_on_conflict(t->connection->db) != SQLITE_REPLACE &&
-      bitcask_txn_contains(t->session->txn, key->data, key->size) == BITCASK_OK) {
-    return constraint_failed(t, SQLITE_CONSTRAINT_PRIMARYKEY, "UNIQUE", t->args.columns.key);
+  bool found;
+  int rc;
+  if (sqlite3_vtab_on_conflict(t->connection->db) == SQLITE_REPLACE) {
+    return SQLITE_OK;
   }
-  return SQLITE_OK;
+  rc = find_key(t, key, &found);
+  if (rc == SQLITE_OK && found) {
+    rc = constraint_failed(t, SQLITE_CONSTRAINT_PRIMARYKEY, "UNIQUE", t->args.columns.key);
+  }
+  return rc;
 }
 
 static int put(vt_table *t, const vt_bytes *key, const vt_bytes *value) {
@@ -212,18 +229,22 @@ static int copy_row(vt_table *t, const old_value *o) {
 static int read_old_key(vt_table *t, sqlite3_value *old_key, vt_bytes *old) {
   static const char replacement[] = "\xef\xbf\xbd";
   vt_affinity affinity = vt_table_key(t)->affinity;
+  bool found = true;
+  int rc = SQLITE_OK;
   if (vt_value_key(old_key, affinity, old) != VT_VALUE_BYTES) {
     return SQLITE_NOMEM; /* it is a key that we returned ourselves */
   }
-  if (affinity == VT_AFFINITY_TEXT && memmem(old->data, old->size, replacement, 3) &&
-      bitcask_txn_contains(t->session->txn, old->data, old->size) != BITCASK_OK) {
+  if (affinity == VT_AFFINITY_TEXT && memmem(old->data, old->size, replacement, 3)) {
+    rc = find_key(t, old, &found);
+  }
+  if (rc == SQLITE_OK && !found) {
     return vt_error_vtab_text(
         &t->base, SQLITE_MISMATCH,
         "datatype mismatch: a key of %s is not valid UTF-8; use a database in "
         "UTF-8, or declare the key BLOB",
         t->name);
   }
-  return SQLITE_OK;
+  return rc;
 }
 
 /* Is no value column changed? */
@@ -240,14 +261,16 @@ static bool keeps_value(const vt_table *t, sqlite3_value **columns) {
 static int replace_row(vt_table *t, const vt_bytes *old, const vt_bytes *key, vt_bytes *value,
                        bool keep, old_value *o) {
   bool same_key = old->size == key->size && memcmp(old->data, key->data, key->size) == 0;
+  bool found;
   int rc = SQLITE_OK;
   if (same_key && keep) {
     return SQLITE_OK;
   }
   if (!same_key) {
+    rc = find_key(t, old, &found);
     /* UPDATE ... FROM comes once for each match; the first one has moved the row. */
-    if (bitcask_txn_contains(t->session->txn, old->data, old->size) != BITCASK_OK) {
-      return SQLITE_OK;
+    if (rc != SQLITE_OK || !found) {
+      return rc;
     }
     rc = check_unique(t, key);
   }

@@ -213,8 +213,7 @@ int bitcask_open(const char *dir, const bitcask_options *o, bitcask **out, bitca
 
 /* Sync what is not, and note how far the log is stable, unless another process
 ** is writing: then it is synced all the same. */
-static int sync_quietly(bitcask *bc, bool save, bitcask_error *err) {
-  bc_checkpoint *c = NULL;
+static int sync_quietly(bitcask *bc, bitcask_error *err) {
   bitcask_error e = {0};
   int rc = bc_writer_enter(bc, 0, &e);
   if (rc == BITCASK_BUSY) {
@@ -226,9 +225,7 @@ static int sync_quietly(bitcask *bc, bool save, bitcask_error *err) {
     return rc;
   }
   rc = bc_sync_all(bc, err);
-  if (!rc && save) c = bc_checkpoint_begin(bc);
   bc_writer_leave(bc);
-  bc_checkpoint_finish(c);
   return rc;
 }
 
@@ -236,11 +233,10 @@ int bitcask_sync(bitcask *bc, bitcask_error *err) {
   int rc;
   bc_err_clear(err);
   rc = bc_store_check(bc, err);
-  return rc ? rc : sync_quietly(bc, false, err);
+  return rc ? rc : sync_quietly(bc, err);
 }
 
 int bitcask_close(bitcask *bc, bitcask_error *err) {
-  bool save;
   int rc = BITCASK_OK;
 
   bc_err_clear(err);
@@ -255,8 +251,8 @@ int bitcask_close(bitcask *bc, bitcask_error *err) {
     return BITCASK_OK;
   }
   if (bc->admitted && !atomic_load(&bc->poisoned)) {
-    save = bc_checkpoint_is_due(bc, BC_SAVE_SHARE);
-    if (bc->unsynced || save) rc = sync_quietly(bc, save, err);
+    if (bc->unsynced) rc = sync_quietly(bc, err);
+    if (!rc) bc_save(bc, BC_SAVE_SHARE);
   }
   bc_lock_leave(&bc->state, bc->dir, &bc->admitted);
   release(bc);

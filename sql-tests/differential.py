@@ -319,7 +319,8 @@ def play(seed):
     return difference
 
 
-def main():
+def main(play, name):
+    """Rounds of a random test, with the seed and as many as the command line says."""
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else random.SystemRandom().randrange(10**9)
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 200
     failed = 0
@@ -328,10 +329,10 @@ def main():
         difference = play(seed + i)
         if difference:
             failed += 1
-            print("not ok - differential.py %d 1\n%s" % (seed + i, difference), flush=True)
+            print("not ok - %s %d 1\n%s" % (name, seed + i, difference), flush=True)
     print("%d passed, %d failed" % (rounds - failed, failed))
     return failed != 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(play, "differential.py"))

@@ -22,6 +22,8 @@ import sqlite3
 import sys
 import tempfile
 
+from differential import main
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 MODULE = os.path.abspath(os.environ.get("BITCASK_SO", HERE + "/../build/bitcask.so"))
 STATEMENTS = 120
@@ -353,19 +355,5 @@ def play(seed):
     return "%s\n%s\nbitcask: %s\nnative:  %s" % ("\n".join(story), check, ours, native)
 
 
-def main():
-    seed = int(sys.argv[1]) if len(sys.argv) > 1 else random.SystemRandom().randrange(10**9)
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 200
-    failed = 0
-    print("seed %d" % seed, flush=True)
-    for i in range(rounds):
-        story = play(seed + i)
-        if story:
-            failed += 1
-            print("not ok - shapes.py %d 1\n%s" % (seed + i, story), flush=True)
-    print("%d passed, %d failed" % (rounds - failed, failed))
-    return failed != 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(play, "shapes.py"))

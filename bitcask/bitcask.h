@@ -130,6 +130,16 @@ typedef struct bitcask_options {
                              and bitcask_merge; negative: for ever */
   uint64_t max_file_size; /* 2 GiB, >= 1; bytes at which the active file is sealed */
 
+  /* true: after commits, in small steps on the committing thread, whatever
+  ** bitcask_needs_merge finds due is merged (see there), whichever process
+  ** commits.  A step takes a millisecond or two and delays only the commit that it
+  ** follows; how many there are depends on the bytes written and made dead, so that
+  ** under random overwrites the disk holds at most 2.5 times the live data and
+  ** two files of max_file_size.  What goes wrong is told to `log`: a commit never
+  ** fails because of it.  Damaged files are left to bitcask_merge.
+  ** false: merging is left to bitcask_merge. */
+  bool auto_merge;
+
   /* Merge policy, see bitcask_needs_merge. */
   unsigned frag_merge_trigger;       /* 60, 0..100 per cent; over 100: never */
   unsigned frag_threshold;           /* 40, 0..100 per cent; over 100: never */

@@ -38,6 +38,7 @@ static void *bc_open(const char *dir, sync_mode mode) {
 
   memset(s, 0, sizeof *s);
   bitcask_options_init(&o);
+  o.auto_merge = false;
   o.create = true;
   o.sync = mode == SYNC_FULL ? BITCASK_SYNC_FULL : BITCASK_SYNC_NORMAL;
   check(bitcask_open(dir, &o, &s->bc, &e), &e);

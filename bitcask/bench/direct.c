@@ -23,6 +23,7 @@ bitcask *direct_open(const char *dir, bool read_only, uint64_t max_file_size) {
   bitcask *bc;
 
   bitcask_options_init(&o);
+  o.auto_merge = false;
   o.read_only = read_only;
   o.create = !read_only;
   o.sync = BITCASK_SYNC_NORMAL;

@@ -400,6 +400,7 @@ static void measure_calls(const scale *s) {
   bitcask *bc;
 
   bitcask_options_init(&o);
+  o.auto_merge = false;
   o.sync = BITCASK_SYNC_NORMAL;
   direct_clone(s->dir, dir);
   direct_check(bc_open_env(dir, &o, calls_env(), &bc, &e), &e);

@@ -227,6 +227,7 @@ static bitcask *open_dir(memenv *m, bool read_only) {
   bitcask_error e;
 
   bitcask_options_init(&o);
+  o.auto_merge = false;
   o.create = !read_only;
   o.read_only = read_only;
   o.log = quiet;

@@ -31,6 +31,7 @@ void bitcask_options_init(bitcask_options *o) {
   *o = (bitcask_options){.sync = BITCASK_SYNC_FULL,
                          .mmap = true,
                          .verify = true,
+                         .auto_merge = true,
                          .max_file_size = UINT64_C(2) << 30,
                          .frag_merge_trigger = 60,
                          .frag_threshold = 40,

@@ -370,6 +370,7 @@ static void note(void *ctx, const char *text) {
 
 void craft_options(bitcask_options *o) {
   bitcask_options_init(o);
+  o->auto_merge = false;
   o->sync = BITCASK_SYNC_OFF;
   o->log = note;
 }

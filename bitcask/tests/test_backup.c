@@ -30,6 +30,7 @@ static bitcask *open_dir(const char *dir, uint64_t max_file_size) {
   bitcask *bc = NULL;
 
   bitcask_options_init(&o);
+  o.auto_merge = false;
   o.create = true;
   o.sync = BITCASK_SYNC_NORMAL;
   o.timeout_ms = 20000;
@@ -399,6 +400,7 @@ static void foreign_is_copied(void) {
   read_all(bc, &want);
   CHECK_OK(bitcask_close(bc, &e), &e);
   bitcask_options_init(&o);
+  o.auto_merge = false;
   o.read_only = true;
 
   /* A live process of somebody else is writing. */
@@ -466,6 +468,7 @@ static void refused(void) {
   /* A directory that is empty itself. */
   dir = tempdir_make();
   bitcask_options_init(&o);
+  o.auto_merge = false;
   o.read_only = true;
   CHECK_OK(bitcask_open(dir, &o, &empty, &e), &e);
   CHECK_RC(bitcask_backup(empty, dir, NULL, NULL, NULL, &e), BITCASK_INVALID, &e);

@@ -67,6 +67,7 @@ static void make_directory(void) {
   bitcask *bc;
 
   bitcask_options_init(&o);
+  o.auto_merge = false;
   o.create = true;
   o.max_file_size = 400;
   CHECK_OK(bc_open_env("/disk/kv", &o, env, &bc, &e), &e);
@@ -138,6 +139,7 @@ static void check_copy(bitcask *bc, const bc_env *env, const char *what, size_t 
 
   CHECK_OK(bitcask_backup(bc, "/disk/copy", NULL, NULL, NULL, &e), &e);
   bitcask_options_init(&o);
+  o.auto_merge = false;
   o.read_only = true;
   CHECK_OK(bc_open_env("/disk/copy", &o, env, &copy, &e), &e);
   of_copy = count_refused(copy, what, bit);
@@ -161,6 +163,7 @@ static int count_lost(const char *what, size_t bit) {
     memenv_write_file(m, files[i].path, files[i].bytes, files[i].n);
   }
   bitcask_options_init(&o);
+  o.auto_merge = false;
   o.read_only = true;
   if (bc_open_env("/disk/kv", &o, env, &bc, &e)) {
     TEST_FAIL("%s, bit %zu: %s", what, bit, e.text);
@@ -214,6 +217,7 @@ static void every_truncation(void) {
         memenv_write_file(m, files[k].path, files[k].bytes, files[k].n);
       }
       bitcask_options_init(&o);
+      o.auto_merge = false;
       CHECK_OK(bc_open_env("/disk/kv", &o, env, &bc, &e), &e);
       CHECK_OK(bitcask_put(bc, "new", 3, "value", 5, &e), &e);
       CHECK_OK(bitcask_verify(bc, NULL, NULL, NULL, &n_problems, &e), &e);

@@ -39,6 +39,7 @@ static bitcask *open_dir(memenv *m, bool read_only) {
   bitcask *bc = NULL;
 
   bitcask_options_init(&o);
+  o.auto_merge = false;
   o.create = !read_only;
   o.read_only = read_only;
   o.max_file_size = max_file_size;

@@ -166,6 +166,7 @@ static memenv *open_one(bitcask **bc, bitcask_error *e) {
   bitcask_options o;
 
   bitcask_options_init(&o);
+  o.auto_merge = false;
   o.create = true;
   memenv_log_start(m);
   CHECK_OK(bc_open_env("/kv", &o, memenv_env(m), bc, e), e);
@@ -197,6 +198,7 @@ static void refuses_writes_after_failed_sync(bool revert) {
   CHECK_EQ(memenv_n_open(m), 0);
 
   bitcask_options_init(&o);
+  o.auto_merge = false;
   CHECK_OK(bc_open_env("/kv", &o, memenv_env(m), &bc, &e), &e);
   CHECK_OK(bitcask_get(bc, "k", 1, &buf, &e), &e);
   if (buf.size != 3 || (memcmp(buf.data, "old", 3) && memcmp(buf.data, "new", 3))) {

@@ -97,6 +97,7 @@ static void fill_and_recover(const char *dir, const bc_env *env) {
   bitcask_error e = {0};
 
   bitcask_options_init(&o);
+  o.auto_merge = false;
   o.create = true;
   o.max_file_size = 256 << 10;
   o.sync = BITCASK_SYNC_NORMAL;

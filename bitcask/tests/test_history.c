@@ -15,6 +15,7 @@ static bitcask *open_dir(const char *dir, bool mmap, uint64_t max_file_size) {
   bitcask *bc = NULL;
 
   bitcask_options_init(&o);
+  o.auto_merge = false;
   o.sync = BITCASK_SYNC_NORMAL;
   o.mmap = mmap;
   if (max_file_size) o.max_file_size = max_file_size;

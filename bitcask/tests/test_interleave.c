@@ -71,6 +71,7 @@ static int hooked_fdatasync(void *ctx, int fd) {
 static void setup(void) {
   dir = tempdir_make();
   bitcask_options_init(&options);
+  options.auto_merge = false;
   options.create = true;
   env = bc_env_posix;
   env.list = hooked_list;

@@ -259,6 +259,7 @@ static bool open_store(process *p) {
   bitcask_error e;
 
   bitcask_options_init(&o);
+  o.auto_merge = false;
   o.read_only = p->number == READER && below(p, 2);
   o.sync = below(p, 8) ? below(p, 2) ? BITCASK_SYNC_NORMAL : BITCASK_SYNC_OFF : BITCASK_SYNC_FULL;
   o.mmap = below(p, 4) > 0;
@@ -508,6 +509,7 @@ static bool can_write(memenv *m, bitcask_error *e) {
 
   env.pid_alive = is_alive;
   bitcask_options_init(&o);
+  o.auto_merge = false;
   o.create = true;
   rc = bc_open_env("/kv", &o, &env, &bc, e);
   if (rc) return false;

@@ -472,6 +472,7 @@ static void init_run(run *r, uint64_t seed) {
 
   *r = (run){.seed = seed, .rng = seed, .n_handles = 2 + (uint32_t)(seed % (MAX_HANDLES - 1))};
   bitcask_options_init(&r->o);
+  r->o.auto_merge = false;
   r->o.create = true;
   r->o.max_file_size = sizes[below(r, 6)];
   r->o.mmap = seed % 2;

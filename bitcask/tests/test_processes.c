@@ -57,6 +57,7 @@ static bitcask *open_dir(bitcask_sync_mode sync, int timeout_ms) {
   bitcask_error e;
 
   bitcask_options_init(&o);
+  o.auto_merge = false;
   o.sync = sync;
   o.timeout_ms = timeout_ms;
   o.max_file_size = 4000;
@@ -447,6 +448,7 @@ static int part_follower(const char *arg) {
   int rc;
 
   bitcask_options_init(&o);
+  o.auto_merge = false;
   o.read_only = arg[0] == 'r';
   rc = bitcask_open(dir, &o, &bc, &e);
   atomic_store(&sh->ready, 1);

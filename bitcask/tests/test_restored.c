@@ -25,6 +25,7 @@ static void setup(void) {
   m = memenv_new(1);
   env = memenv_env(m);
   bitcask_options_init(&options);
+  options.auto_merge = false;
   options.create = true;
   memenv_set_now(m, 1700000000);
 }

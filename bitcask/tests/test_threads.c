@@ -291,6 +291,7 @@ static void run_threads(bool mmap, bool saves) {
 
   dir = path;
   bitcask_options_init(&opt);
+  opt.auto_merge = false;
   opt.sync = saves ? BITCASK_SYNC_NORMAL : BITCASK_SYNC_OFF;
   opt.mmap = mmap;
   opt.max_file_size = saves ? 4 << 10 : 64 << 10;

@@ -101,6 +101,7 @@ static void quiet(void *ctx, const char *text) {
 void world_init(world *w, const scenario *s, bitcask_sync_mode sync, bool is_faulty) {
   *w = (world){.m = memenv_new((uint64_t)sync)};
   bitcask_options_init(&w->o);
+  w->o.auto_merge = false;
   w->o.create = true;
   w->o.sync = sync;
   w->o.log = quiet;

@@ -147,6 +147,7 @@ static void do_open(char **w, int n) {
   bitcask_options o;
 
   bitcask_options_init(&o);
+  o.auto_merge = false;
   o.read_only = strcmp(w[2], "ro") == 0;
   o.create = !o.read_only;
   o.log = note;

@@ -16,8 +16,9 @@
 #include "err.h"
 #include "load.h"
 #include "lock.h"
-#include "merge.h"
 #include "name.h"
+#include "policy.h"
+#include "seal.h"
 #include "store.h"
 #include "txn.h"
 #include "writer.h"
@@ -114,13 +115,16 @@ static void release(bitcask *bc) {
     bc_txlog_unref(bc->spare_txn->log);
     free(bc->spare_txn);
   }
+  bc_seal_release(bc);
   bc_keydir_free(bc->keydir);
+  bc_fileset_unref(bc->removed);
   bc_fileset_unref(bc->files);
   bc_state_release(&bc->state);
   if (bc->fork_guard) bc->env->unmap(bc->env->ctx, (void *)(uintptr_t)bc->fork_guard, 4096);
   pthread_rwlock_destroy(&bc->lock);
   pthread_mutex_destroy(&bc->writer_mutex);
   pthread_cond_destroy(&bc->writer_cond);
+  pthread_cond_destroy(&bc->merge_cond);
   free(bc->distrusted);
   free(bc->saved);
   free(bc->dir);
@@ -144,9 +148,11 @@ static bitcask *make(const bc_env *env, const bitcask_options *o) {
   pthread_rwlockattr_destroy(&attr);
   pthread_mutex_init(&bc->writer_mutex, NULL);
   pthread_cond_init(&bc->writer_cond, NULL);
+  pthread_cond_init(&bc->merge_cond, NULL);
   if (!env->fork_guard || env->fork_guard(env->ctx, &guard)) guard = NULL;
   bc->fork_guard = guard;
   if (env->random(env->ctx, &seed, sizeof seed)) seed = (uint64_t)(uintptr_t)bc;
+  if (env->random(env->ctx, &bc->token, sizeof bc->token)) bc->token = seed ^ bc->pid;
   bc->keydir = bc_keydir_new(seed);
   bc->files = bc_fileset_new();
   bc->first_out = 1;
@@ -253,8 +259,10 @@ int bitcask_close(bitcask *bc, bitcask_error *err) {
   }
   if (bc->admitted && !atomic_load(&bc->poisoned)) {
     if (bc->unsynced) rc = sync_quietly(bc, err);
+    bc_seal_all(bc);
     if (!rc) bc_save(bc, BC_SAVE_SHARE);
   }
+  if (bc->admitted) bc_seal_quit(bc);
   bc_lock_leave(&bc->state, bc->dir, &bc->admitted);
   release(bc);
   return rc;

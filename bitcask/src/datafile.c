@@ -102,18 +102,41 @@ bc_datafile *bc_datafile_ref(bc_datafile *df) {
   return df;
 }
 
-void bc_datafile_unref(bc_datafile *df) {
+static void unmap_all(bc_datafile *df) {
   struct bc_map *m, *older;
-  if (!df || atomic_fetch_sub_explicit(&df->refs, 1, memory_order_acq_rel) != 1) return;
   for (m = atomic_load(&df->map); m; m = older) {
     older = m->older;
     df->env->unmap(df->env->ctx, m->p, m->len);
     free(m);
   }
+  atomic_store(&df->map, NULL);
+}
+
+void bc_datafile_unref(bc_datafile *df) {
+  if (!df || atomic_fetch_sub_explicit(&df->refs, 1, memory_order_acq_rel) != 1) return;
+  unmap_all(df);
   if (df->fd >= 0) df->env->close(df->env->ctx, df->fd);
   if (df->old_fd >= 0) df->env->close(df->env->ctx, df->old_fd);
   pthread_mutex_destroy(&df->mutex);
   free(df);
+}
+
+bool bc_datafile_is_mapped(bc_datafile *df, uint64_t size) {
+  const struct bc_map *m = atomic_load_explicit(&df->map, memory_order_acquire);
+  return m && m->len >= size;
+}
+
+bool bc_datafile_shed(bc_datafile *df, uint64_t n) {
+  const bc_env *env = df->env;
+  uint64_t size = atomic_load(&df->size), left = size > n ? size - n : 0;
+
+  if (!env->truncate_removed || df->fd < 0 || !df->writable) return true;
+  unmap_all(df);
+  if (df->old_fd >= 0) env->close(env->ctx, df->old_fd);
+  df->old_fd = -1;
+  if (env->truncate_removed(env->ctx, df->fd, left)) return true;
+  atomic_store(&df->size, left);
+  return !left;
 }
 
 /* With the mutex. */

@@ -65,6 +65,14 @@ int bc_datafile_sync(bc_datafile *df, const char *dir, int *os_errno, bitcask_er
 ** be mapped.  A mapping keeps the bytes readable after the file is removed. */
 void bc_datafile_settle(bc_datafile *df);
 
+/* Is it mapped as far as that, so that what a scan delivers stays where it is? */
+bool bc_datafile_is_mapped(bc_datafile *df, uint64_t size);
+
+/* With the last reference to a file that has been removed: give up to n bytes of it
+** back to the system, which in one go would take long (a millisecond for every few MiB).
+** Needs a descriptor for writing.  True: there is no more to be done so. */
+bool bc_datafile_shed(bc_datafile *df, uint64_t n);
+
 /* n bytes at `offset`, pointing into the mapping or into `scratch`.
 ** BITCASK_CORRUPT: the file is shorter than that. */
 int bc_datafile_read(bc_datafile *df, uint64_t offset, size_t n, bitcask_buf *scratch,
@@ -108,6 +116,7 @@ typedef struct bc_scan {
   uint64_t from;
   uint64_t limit;
   uint64_t stable;
+  bool singly; /* take each record for itself: what batches they are in does not matter */
   int (*fn)(void *ctx, const bc_found *found);            /* non-zero stops the scan with it */
   int (*skipped)(void *ctx, uint64_t offset, uint64_t n); /* rot; may be NULL */
   /* A damaged record whose key can still be told: the value is not to be had, but

@@ -47,6 +47,13 @@ struct bc_env {
   ** any prefix may have been written.  EINTR and short writes are continued. */
   int (*pwritev)(void *ctx, int fd, struct iovec *iov, int n_iov, uint64_t offset);
   int (*fdatasync)(void *ctx, int fd);
+  /* May be NULL.  Begin to write what is dirty in these bytes, lest all of it be left
+  ** for the next fdatasync; promises nothing. */
+  void (*write_behind)(void *ctx, int fd, uint64_t offset, uint64_t n);
+  /* May be NULL.  Cut a file that has been removed, its space with it, unless anybody
+  ** else can still reach it: EBUSY if it has a name, or is open or mapped elsewhere, in
+  ** whatever process. */
+  int (*truncate_removed)(void *ctx, int fd, uint64_t size);
   int (*truncate)(void *ctx, int fd, uint64_t size);
   int (*size)(void *ctx, int fd, uint64_t *size);
 

@@ -84,12 +84,30 @@ static int posix_fdatasync(void *ctx, int fd) {
   return fdatasync(fd) ? errno : 0;
 }
 
+static void posix_write_behind(void *ctx, int fd, uint64_t offset, uint64_t n) {
+  (void)ctx;
+  (void)sync_file_range(fd, (off_t)offset, (off_t)n, SYNC_FILE_RANGE_WRITE);
+}
+
 static int posix_truncate(void *ctx, int fd, uint64_t size) {
   (void)ctx;
   while (ftruncate(fd, (off_t)size)) {
     if (errno != EINTR) return errno;
   }
   return 0;
+}
+
+/* The kernel grants a write lease only to who alone has the file open, and mappings
+** count as open; without a name nobody can come to it any more. */
+static int posix_truncate_removed(void *ctx, int fd, uint64_t size) {
+  struct stat st;
+  int e = 0;
+  (void)ctx;
+  if (fstat(fd, &st)) return errno;
+  if (st.st_nlink || fcntl(fd, F_SETLEASE, F_WRLCK)) return EBUSY;
+  if (ftruncate(fd, (off_t)size)) e = errno;
+  (void)fcntl(fd, F_SETLEASE, F_UNLCK);
+  return e;
 }
 
 static int posix_size(void *ctx, int fd, uint64_t *size) {
@@ -329,6 +347,8 @@ const bc_env bc_env_posix = {
     .pread = posix_pread,
     .pwritev = posix_pwritev,
     .fdatasync = posix_fdatasync,
+    .write_behind = posix_write_behind,
+    .truncate_removed = posix_truncate_removed,
     .truncate = posix_truncate,
     .size = posix_size,
     .stat = posix_stat,

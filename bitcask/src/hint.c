@@ -140,6 +140,7 @@ static int flush(bc_hint_writer *w, bitcask_error *err) {
   if (!w->buf.size) return BITCASK_OK;
   e = w->env->pwritev(w->env->ctx, w->fd, &iov, 1, w->size);
   if (e) return bc_err_os(err, e, "cannot write %u.bitcask.hint.tmp", w->id);
+  if (w->env->write_behind) w->env->write_behind(w->env->ctx, w->fd, w->size, w->buf.size);
   w->size += w->buf.size;
   w->buf.size = 0;
   return BITCASK_OK;
@@ -185,15 +186,17 @@ int bc_hint_writer_finish(bc_hint_writer *w, bitcask_error *err) {
   return rc;
 }
 
+void bc_hint_writer_close(bc_hint_writer *w) {
+  if (w->fd >= 0) w->env->close(w->env->ctx, w->fd);
+  w->fd = -1;
+  bitcask_buf_free(&w->buf);
+}
+
 void bc_hint_writer_abandon(bc_hint_writer *w) {
   bitcask_buf path = {0};
-  if (w->fd >= 0) {
-    w->env->close(w->env->ctx, w->fd);
-    if (!bc_name_hint(&path, w->dir, w->id, ".tmp")) {
-      (void)w->env->unlink(w->env->ctx, (char *)path.data);
-    }
+  if (w->fd >= 0 && !bc_name_hint(&path, w->dir, w->id, ".tmp")) {
+    (void)w->env->unlink(w->env->ctx, (char *)path.data);
   }
-  w->fd = -1;
+  bc_hint_writer_close(w);
   bitcask_buf_free(&path);
-  bitcask_buf_free(&w->buf);
 }

@@ -67,5 +67,7 @@ int bc_hint_writer_add(bc_hint_writer *w, const bc_hint_entry *e, bitcask_error 
 /* Either ends the writer.  A failed finish leaves no hint file. */
 int bc_hint_writer_finish(bc_hint_writer *w, bitcask_error *err);
 void bc_hint_writer_abandon(bc_hint_writer *w);
+/* The same, but the name is somebody else's by now. */
+void bc_hint_writer_close(bc_hint_writer *w);
 
 #endif

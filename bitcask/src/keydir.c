@@ -1124,6 +1124,12 @@ bool bc_keydir_is_settled(const bc_keydir *kd) {
   return !kd->origin || !atomic_load(&kd->origin->n_deferred);
 }
 
+bool bc_keydir_touch(bc_keydir *kd, size_t *at, size_t n) {
+  if (!kd->origin) return false;
+  for (; n && *at >> kd->dir->depth == 0; n--) (void)segment_at(kd->dir, (*at)++);
+  return *at >> kd->dir->depth == 0;
+}
+
 int bc_keydir_touch_all(bc_keydir *kd) {
   for (size_t at = 0; kd->origin && at >> kd->dir->depth == 0; at++) {
     if (!segment_at(kd->dir, at)) return error_of(kd->dir);

@@ -163,6 +163,9 @@ typedef struct bc_keydir_replaced {
 int bc_keydir_settle(bc_keydir *kd, bc_keydir_replaced **out, size_t *n);
 bool bc_keydir_is_settled(const bc_keydir *kd);
 
+/* Touch n more entries of the directory from *at on; false: that was the last. */
+bool bc_keydir_touch(bc_keydir *kd, size_t *at, size_t n);
+
 /* Touch what has not been touched yet.  The keydir's error. */
 int bc_keydir_touch_all(bc_keydir *kd);
 

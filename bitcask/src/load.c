@@ -11,6 +11,7 @@
 #include "hint.h"
 #include "lock.h"
 #include "name.h"
+#include "seal.h"
 #include "shards.h"
 
 enum {
@@ -599,7 +600,7 @@ static int walk_files(bitcask *bc, bc_shards *shards, const bounds *b, const bc_
     if (end < f->size && b->whole_tail) bc->repairs_due = true;
     if (i + 1 < l->n) {
       bc_datafile_settle(df);
-      if (!df->has_hint && !df->damaged) bc->repairs_due = true;
+      if (!df->has_hint && !df->damaged && !bc_seal_is_pending(bc, df->id)) bc->repairs_due = true;
     }
     if (f->id >= seen.file_id) seen = (bc_position){f->id, end};
   }
@@ -675,6 +676,13 @@ static bool is_still_quiet(bitcask *bc, const bounds *b) {
           !bc_lock_write_held(&bc->state, &held, NULL) && !held);
 }
 
+static bool has_stale_temps(const bitcask *bc, const bc_listing *l) {
+  for (size_t i = 0; i < l->n_temps; i++) {
+    if (!bc_seal_is_at_work(bc, l->temps[i])) return true;
+  }
+  return false;
+}
+
 /* One look at the directory.  *again: it changed under our eyes. */
 static int pass(bitcask *bc, bc_catch_up_to to, bounds *b, bool *again, bitcask_error *err) {
   bc_listing l = {0};
@@ -704,7 +712,7 @@ static int pass(bitcask *bc, bc_catch_up_to to, bounds *b, bool *again, bitcask_
   if (!rc && !*again) rc = drop_gone(bc, &l, err);
   if (!rc && !*again) {
     if (l.max_hint_id > bc->max_id) bc->max_id = l.max_hint_id;
-    if (l.n_temps) bc->repairs_due = true;
+    if (has_stale_temps(bc, &l)) bc->repairs_due = true;
     if (!bc->told) tell_of_strays(bc, &l);
     bc->told = true;
   }

@@ -6,78 +6,10 @@
 
 #include "buf.h"
 #include "err.h"
-#include "hint.h"
 #include "name.h"
+#include "seal.h"
 
 enum { COPY_SZ = 1 << 20 };
-
-/* ----------------------------------------------------------------- sealing */
-
-typedef struct sealer {
-  bc_hint_writer w;
-  bitcask_error *err;
-  bool damaged;
-} sealer;
-
-static int add_entry(void *ctx, const bc_found *f) {
-  sealer *s = ctx;
-  bc_hint_entry e = {f->record.key,    f->offset,
-                     f->record.key_sz, f->total_sz,
-                     f->record.tstamp, bc_is_tombstone(f->record.value, f->record.value_sz)};
-  return bc_hint_writer_add(&s->w, &e, s->err);
-}
-
-static int note_damage(void *ctx, uint64_t offset, uint64_t n) {
-  sealer *s = ctx;
-  (void)offset;
-  (void)n;
-  s->damaged = true;
-  return BITCASK_ABORT;
-}
-
-static int size_on_disk(bitcask *bc, uint32_t id, uint64_t *size, bitcask_error *err) {
-  bitcask_buf path = {0};
-  bc_stat st = {0};
-  int rc = BITCASK_OK, e;
-  if (bc_name_data(&path, bc->dir, id, "")) return bc_err_nomem(err);
-  e = bc->env->stat(bc->env->ctx, (char *)path.data, &st);
-  if (e) rc = bc_err_os(err, e, "cannot stat %s", path.data);
-  *size = st.size;
-  bitcask_buf_free(&path);
-  return rc;
-}
-
-int bc_seal(bitcask *bc, bc_datafile *df, bitcask_error *err) {
-  uint64_t size = atomic_load_explicit(&df->size, memory_order_acquire);
-  sealer s = {.err = err};
-  bc_scan scan = {
-      .limit = size, .stable = BC_ALL_STABLE, .fn = add_entry, .skipped = note_damage, .ctx = &s};
-  uint64_t on_disk = 0;
-  int rc, e;
-
-  if (df->has_hint || df->damaged) return BITCASK_OK;
-  rc = bc_store_sync(bc, df, err);
-  if (rc) return rc;
-  rc = size_on_disk(bc, df->id, &on_disk, err);
-  if (rc || on_disk != size) return rc;
-  if (!rc) rc = bc_hint_writer_open(&s.w, bc->env, bc->dir, df->id, err);
-  if (rc) return rc;
-  rc = bc_datafile_scan(df, &scan, err);
-  if (s.damaged || (!rc && scan.end != size)) {
-    df->damaged = true;
-    bc_hint_writer_abandon(&s.w);
-    return BITCASK_OK;
-  }
-  if (rc) {
-    bc_hint_writer_abandon(&s.w);
-    return rc;
-  }
-  rc = bc_hint_writer_finish(&s.w, err);
-  if (rc) return rc;
-  df->has_hint = true;
-  e = bc->env->sync_dir(bc->env->ctx, bc->dir);
-  return e ? bc_err_os(err, e, "cannot sync %s", bc->dir) : BITCASK_OK;
-}
 
 /* ------------------------------------------------------------- torn tails */
 
@@ -324,6 +256,7 @@ static int remove_temps(bitcask *bc, const bc_listing *l, bitcask_error *err) {
   bitcask_buf path = {0};
   int rc = BITCASK_OK;
   for (size_t i = 0; i < l->n_temps && !rc; i++) {
+    if (bc_seal_is_at_work(bc, l->temps[i])) continue;
     if (bc_name_hint(&path, bc->dir, l->temps[i], ".tmp")) {
       rc = bc_err_nomem(err);
     } else {
@@ -359,7 +292,7 @@ static int repair_others(bitcask *bc, const bc_listing *l, const bc_datafile *ac
     *(is_marked ? &any_marked : &any_plain) = true;
     if (rc || !df || df == active) continue;
     if (!df->damaged && l->file[i].size > atomic_load(&df->size)) rc = cut_tail(bc, df, err);
-    if (!rc) rc = bc_seal(bc, df, err);
+    if (!rc && !bc_seal_is_pending(bc, df->id)) rc = bc_seal(bc, df, err);
     bc_datafile_settle(df);
   }
   if (!rc && any_marked && any_plain) rc = remove_marked(bc, l, err);

@@ -1,18 +1,10 @@
 /*
-** repair.h - mending what a crash leaves, and sealing data files.
+** repair.h - mending what a crash leaves.
 */
 #ifndef BC_REPAIR_H
 #define BC_REPAIR_H
 
 #include "store.h"
-
-/*
-** Write the hint of a data file that will not grow any more.  The data is
-** synced first: a hint must never know more than the disk.  A damaged file gets
-** none, nor does one that has grown behind our back: basho/bitcask believes a
-** hint, and would not see what is missing in it.  The directory is synced.
-*/
-int bc_seal(bitcask *bc, bc_datafile *df, bitcask_error *err);
 
 /*
 ** With the write lock, after a catch-up to the end: the file that will be
@@ -31,7 +23,7 @@ int bc_rewrite_unsynced(bitcask *bc, bitcask_error *err);
 
 /*
 ** With the write lock, after a catch-up to the end: cut torn tails, rebuild
-** missing hints of sealed files, remove unfinished hints, and merge inputs that
+** hints that are missing and should be there, remove unfinished hints, and merge inputs that
 ** basho/bitcask marked for deletion if all that they hold is superseded.  A tail
 ** that cannot be cut from the file that will be continued is an error; the
 ** rest is left as it is, and told to the log.  `alone`: the merge lock was taken

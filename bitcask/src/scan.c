@@ -339,7 +339,7 @@ static int step(scanner *s, uint64_t *at, uint64_t *batch_end, bool *ended) {
     if (!rc && !*ended) *at = next;
     return rc;
   }
-  if (f.marker && *at >= *batch_end && bc_marker_decode(&f.record, &m) &&
+  if (f.marker && !s->scan->singly && *at >= *batch_end && bc_marker_decode(&f.record, &m) &&
       (m.kind == BC_MARKER_BATCH || m.kind == BC_MARKER_OPEN)) {
     rc = find_batch(s, &f, &m, &b, &counts);
     if (rc) return rc;

@@ -27,6 +27,18 @@ struct stable {
   _Atomic uint32_t crc; /* of the 12 bytes before, starting value 1: zeros are no position */
 };
 
+struct session {
+  _Atomic uint64_t at;
+  _Atomic uint64_t end;
+  _Atomic uint64_t token;
+  _Atomic uint32_t input; /* 0: there is none; written last, and cleared first */
+  _Atomic uint32_t output;
+  _Atomic uint32_t first_id;
+  _Atomic uint32_t next_id;
+  _Atomic uint32_t last_id;
+  uint32_t unused;
+};
+
 struct bc_state_page {
   char magic[16];
   _Atomic uint64_t boot_id[2];
@@ -37,7 +49,14 @@ struct bc_state_page {
   _Atomic uint32_t lock_pid;
   struct point point[2];
   _Atomic uint32_t sync_failed;
-  uint8_t unused1[512 - 100];
+  _Atomic uint32_t unsealed;
+  _Atomic uint64_t debt;
+  struct session session;
+  _Atomic uint64_t sealing_token;
+  _Atomic uint32_t sealing_id;
+  _Atomic uint32_t sealing_pid;
+  _Atomic uint32_t stepping;
+  uint8_t unused1[512 - 180];
   struct stable stable0;
   uint8_t unused2[512 - sizeof(struct stable)];
   struct stable stable1;
@@ -151,6 +170,11 @@ int bc_state_map_write(bc_state *st, const char *dir, bool *fresh) {
     atomic_store_explicit(&st->page->tail, 0, memory_order_release);
     atomic_store_explicit(&st->page->lock_pid, 0, memory_order_release);
     atomic_store_explicit(&st->page->sync_failed, 0, memory_order_release);
+    bc_state_set_session(st, NULL);
+    bc_state_set_sealing(st, NULL);
+    atomic_store_explicit(&st->page->unsealed, 0, memory_order_relaxed);
+    bc_state_set_stepping(st, false);
+    atomic_store_explicit(&st->page->debt, 0, memory_order_relaxed);
   }
   return 0;
 }
@@ -281,4 +305,84 @@ uint64_t bc_state_waited_at(const bc_state *st) {
 
 void bc_state_wait_now(bc_state *st, uint64_t now_ms) {
   atomic_store_explicit(&st->page->waited_at, now_ms, memory_order_relaxed);
+}
+
+bool bc_state_session(const bc_state *st, bc_session *out) {
+  const struct session *s;
+
+  if (!bc_state_is_live(st)) return false;
+  s = &st->page->session;
+  *out = (bc_session){.input = atomic_load_explicit(&s->input, memory_order_acquire),
+                      .output = atomic_load_explicit(&s->output, memory_order_relaxed),
+                      .at = atomic_load_explicit(&s->at, memory_order_relaxed),
+                      .end = atomic_load_explicit(&s->end, memory_order_relaxed),
+                      .first_id = atomic_load_explicit(&s->first_id, memory_order_relaxed),
+                      .next_id = atomic_load_explicit(&s->next_id, memory_order_relaxed),
+                      .last_id = atomic_load_explicit(&s->last_id, memory_order_relaxed),
+                      .token = atomic_load_explicit(&s->token, memory_order_relaxed)};
+  return out->input != 0;
+}
+
+void bc_state_set_session(bc_state *st, const bc_session *s) {
+  struct session *to = &st->page->session;
+
+  atomic_store_explicit(&to->input, 0, memory_order_release);
+  if (!s) return;
+  atomic_thread_fence(memory_order_release);
+  atomic_store_explicit(&to->output, s->output, memory_order_relaxed);
+  atomic_store_explicit(&to->at, s->at, memory_order_relaxed);
+  atomic_store_explicit(&to->end, s->end, memory_order_relaxed);
+  atomic_store_explicit(&to->first_id, s->first_id, memory_order_relaxed);
+  atomic_store_explicit(&to->next_id, s->next_id, memory_order_relaxed);
+  atomic_store_explicit(&to->last_id, s->last_id, memory_order_relaxed);
+  atomic_store_explicit(&to->token, s->token, memory_order_relaxed);
+  atomic_store_explicit(&to->input, s->input, memory_order_release);
+}
+
+uint64_t bc_state_add_debt(bc_state *st, uint64_t n) {
+  return atomic_fetch_add_explicit(&st->page->debt, n, memory_order_relaxed) + n;
+}
+
+void bc_state_pay_debt(bc_state *st, uint64_t n) {
+  uint64_t debt = atomic_load_explicit(&st->page->debt, memory_order_relaxed);
+  while (!atomic_compare_exchange_weak(&st->page->debt, &debt, debt > n ? debt - n : 0)) {
+  }
+}
+
+uint32_t bc_state_unsealed(const bc_state *st) {
+  return bc_state_is_live(st) ? atomic_load_explicit(&st->page->unsealed, memory_order_acquire) : 0;
+}
+
+void bc_state_add_unsealed(bc_state *st, uint32_t id) {
+  uint32_t lowest = atomic_load_explicit(&st->page->unsealed, memory_order_relaxed);
+  while ((!lowest || id < lowest) &&
+         !atomic_compare_exchange_weak(&st->page->unsealed, &lowest, id)) {
+  }
+}
+
+void bc_state_move_unsealed(bc_state *st, uint32_t was, uint32_t id) {
+  (void)atomic_compare_exchange_strong(&st->page->unsealed, &was, id);
+}
+
+bc_sealing bc_state_sealing(const bc_state *st) {
+  return (bc_sealing){
+      .id = atomic_load_explicit(&st->page->sealing_id, memory_order_acquire),
+      .pid = atomic_load_explicit(&st->page->sealing_pid, memory_order_relaxed),
+      .token = atomic_load_explicit(&st->page->sealing_token, memory_order_relaxed)};
+}
+
+void bc_state_set_sealing(bc_state *st, const bc_sealing *s) {
+  atomic_store_explicit(&st->page->sealing_id, 0, memory_order_release);
+  if (!s) return;
+  atomic_store_explicit(&st->page->sealing_pid, s->pid, memory_order_relaxed);
+  atomic_store_explicit(&st->page->sealing_token, s->token, memory_order_relaxed);
+  atomic_store_explicit(&st->page->sealing_id, s->id, memory_order_release);
+}
+
+bool bc_state_is_stepping(const bc_state *st) {
+  return st->page && atomic_load_explicit(&st->page->stepping, memory_order_acquire);
+}
+
+void bc_state_set_stepping(bc_state *st, bool yes) {
+  atomic_store_explicit(&st->page->stepping, yes, memory_order_release);
 }

@@ -105,6 +105,53 @@ void bc_state_set_stable(bc_state *st, const bc_position *p);
 uint32_t bc_state_lock_pid(const bc_state *st);
 void bc_state_set_lock_pid(bc_state *st, uint32_t pid);
 
+/*
+** Upkeep (upkeep.h): what the next commits, whosever they are, still have to do.
+** All but the debt is read and changed under the merge lock, or is a hint that
+** may be out of date; nothing of it outlives the boot.
+*/
+typedef struct bc_session {
+  uint32_t input;    /* data file that is being merged; 0: none */
+  uint32_t output;   /* the one that its records go to; 0: not made yet */
+  uint64_t at;       /* the input has been gone through up to here */
+  uint64_t end;      /* size of the output */
+  uint32_t first_id; /* ids reserved for outputs; all inputs are below */
+  uint32_t next_id;
+  uint32_t last_id;
+  uint64_t token; /* of the handle that made the last step */
+} bc_session;
+
+/* False: there is none. */
+bool bc_state_session(const bc_state *st, bc_session *out);
+/* NULL: there is none any more.  Killed in between, there is none either. */
+void bc_state_set_session(bc_state *st, const bc_session *s);
+
+/* Bytes of work that commits have left to be done; the new sum is returned. */
+uint64_t bc_state_add_debt(bc_state *st, uint64_t n);
+/* Some of it is done, or need not be. */
+void bc_state_pay_debt(bc_state *st, uint64_t n);
+
+/* Data files from this id on may be without a hint because nobody has come to it
+** yet; 0: there are none such. */
+uint32_t bc_state_unsealed(const bc_state *st);
+/* ... and now `id` is one of them. */
+void bc_state_add_unsealed(bc_state *st, uint32_t id);
+/* Unless one was added since `was` was the lowest. */
+void bc_state_move_unsealed(bc_state *st, uint32_t was, uint32_t id);
+
+/* The hint that is being written, step by step, by one handle. */
+typedef struct bc_sealing {
+  uint32_t id; /* 0: none */
+  uint32_t pid;
+  uint64_t token;
+} bc_sealing;
+bc_sealing bc_state_sealing(const bc_state *st);
+void bc_state_set_sealing(bc_state *st, const bc_sealing *s); /* NULL: none */
+
+/* Is the merge lock held for one step only, and worth waiting for? */
+bool bc_state_is_stepping(const bc_state *st);
+void bc_state_set_stepping(bc_state *st, bool yes);
+
 /* Fairness between busy writers: when somebody last waited, monotonic ms. */
 uint64_t bc_state_waited_at(const bc_state *st);
 void bc_state_wait_now(bc_state *st, uint64_t now_ms);

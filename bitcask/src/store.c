@@ -18,6 +18,7 @@ static void uncount_live(bitcask *bc, const bc_place *old) {
   if (!df) return;
   df->live_keys--;
   df->live_bytes -= old->total_sz;
+  bc->died += old->total_sz;
 }
 
 void bc_store_pin(bitcask *bc, bc_pin *pin, bc_keydir_view *view) {
@@ -209,6 +210,26 @@ bool bc_store_is_merging(bitcask *bc) {
   yes = bc->merging;
   pthread_mutex_unlock(&bc->writer_mutex);
   return yes;
+}
+
+bool bc_store_take_merge(bitcask *bc, bool step) {
+  bool free;
+  pthread_mutex_lock(&bc->writer_mutex);
+  while (bc->merging && bc->merging_step && !step) {
+    pthread_cond_wait(&bc->merge_cond, &bc->writer_mutex);
+  }
+  free = !bc->merging;
+  if (free) bc->merging_step = step;
+  bc->merging = true;
+  pthread_mutex_unlock(&bc->writer_mutex);
+  return free;
+}
+
+void bc_store_end_merge(bitcask *bc) {
+  pthread_mutex_lock(&bc->writer_mutex);
+  bc->merging = false;
+  pthread_cond_broadcast(&bc->merge_cond);
+  pthread_mutex_unlock(&bc->writer_mutex);
 }
 
 void bc_store_end_turn(bitcask *bc) {

@@ -42,6 +42,7 @@ struct bitcask {
   char *dir; /* absolute */
   bitcask_options opt;
   uint32_t pid;              /* of the opener: a forked child must not go on */
+  uint64_t token;            /* a random number that names this handle in bitcask.state */
   const uint8_t *fork_guard; /* NULL: compare pids */
 
   /* Guards everything down to `snapshots`; exclusive to change it. */
@@ -50,6 +51,7 @@ struct bitcask {
   bc_fileset *files;
   bc_position seen; /* the log is in the keydir up to here */
   uint32_t newest_tstamp;
+  uint64_t died; /* bytes of records that have become dead, ever */
   _Atomic uint32_t max_id;     /* of all data and hint files seen */
   _Atomic uint64_t version;    /* counts changes of the keydir, for bitcask_generation */
   _Atomic uint64_t generation; /* of the state page, as far as seen */
@@ -82,12 +84,22 @@ struct bitcask {
   /* The writer of this handle: one at a time. */
   pthread_mutex_t writer_mutex;
   pthread_cond_t writer_cond;
+  pthread_cond_t merge_cond;
   bool writer_busy;
   bool merging;
+  bool merging_step; /* ... and will be done in a moment */
   unsigned n_txns;
   struct bitcask_txn *spare_txn; /* kept from the last transaction, for its memory */
 
+  /* With `merging` set, and the kernel's merge lock. */
+  struct bc_sealer *sealer; /* a hint in the making, see seal.h; NULL: none */
+  bc_fileset *removed;      /* files that a merge step has removed, let go of bit by bit */
+  size_t n_touched;         /* of the keydir's directory, see upkeep.c */
+  uint64_t upkeep_from;     /* debt from which on another step is tried */
+  bool seals_next;          /* the next step writes a hint, if there is one to write */
+
   /* With the writer flag and the kernel's write lock. */
+  bc_position behind;   /* what is below has been given to the disk to write */
   bc_state state;
   bool admitted;        /* our lock files stand in the directory */
   bool unsynced;        /* something was written that was not synced */
@@ -133,6 +145,10 @@ int bc_store_take_turn(bitcask *bc, int timeout_ms, bitcask_error *err);
 void bc_store_end_turn(bitcask *bc);
 bool bc_store_is_writing(bitcask *bc);
 bool bc_store_is_merging(bitcask *bc);
+/* Be the thread of this handle that merges: false if another one is at it.  `step`: for
+** a moment only, so that others wait for it. */
+bool bc_store_take_merge(bitcask *bc, bool step);
+void bc_store_end_merge(bitcask *bc);
 
 /* With `lock` exclusive: count a record in its file's statistics.  tombstone_sz:
 ** its size if it is a tombstone or a marker, else 0. */

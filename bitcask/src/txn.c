@@ -15,9 +15,10 @@
 
 #include "checkpoint.h"
 #include "err.h"
+#include "upkeep.h"
 #include "writer.h"
 
-enum { SPILL_SZ = 64 * 1024 * 1024 };
+enum { SPILL_SZ = 64 * 1024 * 1024, WRITE_BEHIND_SZ = 1024 * 1024 };
 
 /* ------------------------------------------------------- begin, put, delete */
 
@@ -441,10 +442,22 @@ static bool discard_in_child(bitcask_txn *txn) {
   return true;
 }
 
+/* Lest the next sync, at rotation or by a merge, find a whole file to write. */
+static void write_behind(bitcask_txn *txn, uint64_t end) {
+  const bc_env *env = txn->bc->env;
+  bc_position *b = &txn->bc->behind;
+
+  if (b->file_id != txn->df->id || b->offset > end) *b = (bc_position){txn->df->id, 0};
+  if (end - b->offset < WRITE_BEHIND_SZ || !env->write_behind) return;
+  env->write_behind(env->ctx, txn->df->fd, b->offset, end - b->offset);
+  b->offset = end;
+}
+
 void bitcask_txn_publish(bitcask_txn *txn) {
   bitcask *bc = txn->bc;
   bool save;
   bc_commit_point p = txn->point;
+  uint64_t written = 0, dead = 0;
 
   if (!txn->prepared) {
     bitcask_txn_rollback(txn);
@@ -456,12 +469,16 @@ void bitcask_txn_publish(bitcask_txn *txn) {
     p.tstamp = txn->tstamp;
     pthread_rwlock_wrlock(&bc->lock);
     bc_publish_point(bc, &p);
+    dead = bc->died;
     apply_all(txn, p.committed);
+    dead = bc->died - dead;
     pthread_rwlock_unlock(&bc->lock);
+    written = p.committed - txn->point.committed;
     if (bc->opt.sync == BITCASK_SYNC_FULL) {
       bc_state_set_stable(&bc->state, &(bc_position){p.active_id, p.committed});
     } else {
       bc->unsynced = true;
+      write_behind(txn, p.committed);
     }
   }
   bc_state_set_tail(&bc->state, BC_TAIL_CLEAN);
@@ -470,6 +487,7 @@ void bitcask_txn_publish(bitcask_txn *txn) {
   discard(txn);
   bc_writer_leave(bc);
   if (save) bc_save(bc, BC_ROTATE_SHARE);
+  if (written) bc_upkeep(bc, written, dead);
 }
 
 void bitcask_txn_rollback(bitcask_txn *txn) {

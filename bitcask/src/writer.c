@@ -9,6 +9,9 @@
 #include "lock.h"
 #include "name.h"
 #include "repair.h"
+#include "seal.h"
+
+enum { SEAL_AT_ONCE = 512 * 1024 }; /* bytes of data */
 
 /* ---------------------------------------------------- being the writer */
 
@@ -221,26 +224,57 @@ int bc_sync_unstable(bitcask *bc, bitcask_error *err) {
 }
 
 void bc_seal_below(bitcask *bc, uint32_t id) {
+  uint32_t pending = bc_state_unsealed(&bc->state);
+  bc_session session = {0};
   bitcask_error e = {0};
   bc_fileset *files;
 
+  /* What an automatic merge goes on writing to must not have one. */
+  (void)bc_state_session(&bc->state, &session);
   pthread_rwlock_rdlock(&bc->lock);
   files = bc_fileset_ref(bc->files);
   pthread_rwlock_unlock(&bc->lock);
   for (size_t i = 0; i < files->n && files->file[i]->id < id; i++) {
+    if (files->file[i]->id == session.output) continue;
     if (bc_seal(bc, files->file[i], &e)) break;
     bc_datafile_settle(files->file[i]);
   }
   if (e.code) bc_store_log(bc, "%s", e.text);
+  if (!e.code) bc_state_move_unsealed(&bc->state, pending, session.output);
   bc_fileset_unref(files);
 }
 
-/* An output that is still being written must not get a hint. */
-static void seal_all(bitcask *bc, uint32_t active_id) {
-  if (bc_store_is_merging(bc) || bc_lock_merge(&bc->state, NULL)) return;
+/* With the merge lock, so that no output is being written, and for a moment only: by
+** another thread of this handle, or by nobody.  False: not now. */
+static bool lock_for_sealing(bitcask *bc) {
+  if (!bc_store_take_merge(bc, true)) return false;
   /* What a merge has just finished must be known to its end. */
-  if (!bc_refresh(bc, NULL)) bc_seal_below(bc, active_id);
+  if (!bc_lock_merge(&bc->state, NULL)) {
+    if (!bc_refresh(bc, NULL)) return true;
+    bc_unlock_merge(&bc->state);
+  }
+  bc_store_end_merge(bc);
+  return false;
+}
+
+static void unlock_for_sealing(bitcask *bc) {
   bc_unlock_merge(&bc->state);
+  bc_store_end_merge(bc);
+}
+
+void bc_seal_all(bitcask *bc) {
+  if (!bc_state_unsealed(&bc->state) || !lock_for_sealing(bc)) return;
+  bc_seal_below(bc, bc_point(bc).active_id);
+  unlock_for_sealing(bc);
+}
+
+/* A small file's hint is written at once. */
+static void seal_some(bitcask *bc) {
+  bitcask_error e = {0};
+  bool did;
+  if (!lock_for_sealing(bc)) return;
+  if (bc_seal_step(bc, SEAL_AT_ONCE, &did, &e)) bc_store_log(bc, "%s", e.text);
+  unlock_for_sealing(bc);
 }
 
 int bc_sync_all(bitcask *bc, bitcask_error *err) {
@@ -248,7 +282,6 @@ int bc_sync_all(bitcask *bc, bitcask_error *err) {
   bc_position now = {p.active_id, p.committed};
   int rc = bc_sync_unstable(bc, err);
   if (rc) return rc;
-  seal_all(bc, p.active_id);
   bc_state_set_stable(&bc->state, &now);
   bc->unsynced = false;
   return BITCASK_OK;
@@ -278,6 +311,7 @@ int bc_rotate(bitcask *bc, uint32_t id, bool hint, bitcask_error *err) {
   int rc = synced ? bc_sync_unstable(bc, err) : BITCASK_OK;
 
   if (rc) return rc;
+  bc_state_add_unsealed(&bc->state, p.active_id); /* before anybody misses its hint */
   p.active_id = id;
   p.committed = 0;
   pthread_rwlock_wrlock(&bc->lock);
@@ -286,7 +320,7 @@ int bc_rotate(bitcask *bc, uint32_t id, bool hint, bitcask_error *err) {
   pthread_rwlock_unlock(&bc->lock);
   if (synced) bc_state_set_stable(&bc->state, &(bc_position){id, 0});
   /* Without a sync there is no hint either: it must not know more than the disk. */
-  if (synced && hint) seal_all(bc, id);
+  if (synced && hint) seal_some(bc);
   bc->rotated = synced;
   return BITCASK_OK;
 }

@@ -32,6 +32,10 @@ int bc_sync_all(bitcask *bc, bitcask_error *err);
 ** cache: that the disk is too full for it stops nothing. */
 void bc_seal_below(bitcask *bc, uint32_t id);
 
+/* Give the sealed files their hints that have none yet; if somebody is merging that is
+** left to him. */
+void bc_seal_all(bitcask *bc);
+
 /* The commit point, as the writer sees it. */
 bc_commit_point bc_point(const bitcask *bc);
 

@@ -1,0 +1,40 @@
+/*
+** seal.h - giving data files that will not grow any more their hints.
+**
+** A hint costs a pass through its data file, so a full file is not sealed at once: it
+** is noted in bitcask.state as one that may be without a hint, and the commits that
+** follow write it piece by piece, into <id>.bitcask.hint.tmp (upkeep.h).
+*/
+#ifndef BC_SEAL_H
+#define BC_SEAL_H
+
+#include "store.h"
+
+/*
+** Write the hint of a data file in one go.  The data is synced first: a hint must
+** never know more than the disk.  A damaged file gets none, nor does one that has
+** grown behind our back: basho/bitcask believes a hint, and would not see what is
+** missing in it.  The directory is synced.  With the merge lock.
+*/
+int bc_seal(bitcask *bc, bc_datafile *df, bitcask_error *err);
+
+/* Is it as it should be that a sealed file has no hint, because its turn is yet to come? */
+bool bc_seal_is_pending(const bitcask *bc, uint32_t id);
+
+/* Is that hint being written by a handle that is still there? */
+bool bc_seal_is_at_work(const bitcask *bc, uint32_t id);
+
+/* With the merge lock, caught up: go on with the hint of the lowest file that has none,
+** by about n bytes of data.  *did: there was something to do. */
+int bc_seal_step(bitcask *bc, uint64_t n, bool *did, bitcask_error *err);
+
+/* With the merge lock: no hint is in the making any more. */
+void bc_seal_stop(bitcask *bc);
+
+/* Without it, when the handle is closed: what it was writing is nobody's any more. */
+void bc_seal_quit(bitcask *bc);
+
+/* Let go of memory and descriptors alone. */
+void bc_seal_release(bitcask *bc);
+
+#endif

@@ -1,0 +1,319 @@
+/* upkeep.c - see upkeep.h. */
+#include "upkeep.h"
+
+#include <stdlib.h>
+
+#include "copier.h"
+#include "err.h"
+#include "load.h"
+#include "lock.h"
+#include "policy.h"
+#include "seal.h"
+#include "writer.h"
+
+enum {
+  STEP_SZ = 512 * 1024, /* of input: half a millisecond, and as much to sync */
+  STEP_LEAST = 4096,    /* with small files */
+  SHED_SZ = 4 << 20,    /* of a removed file */
+  TOUCH_N = 64,         /* directory entries of a restored keydir */
+  PER_BYTE_WRITTEN = 2, /* hints keep up with what is written, ... */
+  PER_BYTE_DEAD = 4,    /* ... and merges, of files that are 40 per cent dead, with what dies */
+  AFTER_FAILURE = 64    /* steps' worth of debt until the next try */
+};
+
+static uint64_t step_size(const bitcask *bc) {
+  uint64_t n = bc->opt.max_file_size / 8;
+  return n < STEP_LEAST ? STEP_LEAST : n > STEP_SZ ? STEP_SZ : n;
+}
+
+/* ------------------------------------------------------------------ merging */
+
+/* The files of which a merge is due; *n is 0 if none is. */
+static int choose(bitcask *bc, bitcask_file_stat **out, size_t *n, bitcask_error *err) {
+  bc_commit_point p = bc_point(bc);
+  bitcask_file_stat *f;
+
+  *n = 0;
+  pthread_rwlock_rdlock(&bc->lock);
+  *out = f = malloc((bc->files->n + 1) * sizeof *f);
+  for (size_t i = 0; f && i < bc->files->n; i++) {
+    bc_file_stat(bc->files->file[i], p.active_id, &f[(*n)++]);
+  }
+  pthread_rwlock_unlock(&bc->lock);
+  if (!f) return bc_err_nomem(err);
+  *n = bc_policy_auto(&bc->opt, bc->env->now(bc->env->ctx), f, *n);
+  return BITCASK_OK;
+}
+
+/* The lowest file that a session is to take, above `after`; 0: none. */
+static int next_input(bitcask *bc, const bc_session *s, uint32_t after, uint32_t *id,
+                      bitcask_error *err) {
+  bitcask_file_stat *f;
+  size_t n, i = 0;
+  int rc = choose(bc, &f, &n, err);
+
+  *id = 0;
+  while (i < n && f[i].file_id <= after) i++;
+  if (i < n && f[i].file_id < s->first_id) *id = f[i].file_id;
+  free(f);
+  return rc;
+}
+
+/* If a merge is due: seal the active file, reserve ids for outputs, and note the first
+** input. */
+static int start_session(bitcask *bc, bool *did, bitcask_error *err) {
+  bc_copier c = {.bc = bc, .err = err};
+  bitcask_file_stat *f;
+  size_t n;
+  int rc = choose(bc, &f, &n, err);
+
+  if (!rc && n) {
+    rc = bc_writer_enter(bc, 0, err);
+    /* Outputs must not be more durable than what they stand above. */
+    if (!rc) {
+      rc = bc_sync_all(bc, err);
+      if (!rc) rc = bc_copier_reserve(&c, f, n);
+      bc_copier_end(&c);
+      bc_writer_leave(bc);
+    }
+    if (!rc) {
+      *did = true;
+      bc_state_set_session(&bc->state, &(bc_session){.input = f[0].file_id,
+                                                     .first_id = c.next_out,
+                                                     .next_id = c.next_out,
+                                                     .last_id = c.last_out,
+                                                     .token = bc->token});
+    }
+  }
+  free(f);
+  return rc;
+}
+
+/* The output that the step before this one has left, if it is as it left it; else there
+** will be another one. */
+static int take_up_output(bc_copier *c, const bc_session *s) {
+  bitcask *bc = c->bc;
+  bc_datafile *df = s->output ? bc_store_find(bc, s->output) : NULL;
+  uint64_t on_disk;
+  int rc = BITCASK_OK;
+
+  if (!df) return BITCASK_OK;
+  if (!df->writable) rc = bc_datafile_reopen(df, bc->dir, BC_OPEN_WRITE, c->err);
+  if (rc || bc->env->size(bc->env->ctx, df->fd, &on_disk) || on_disk != s->end ||
+      atomic_load(&df->size) != s->end || df->has_hint) {
+    bc_datafile_unref(df);
+    return rc;
+  }
+  c->out = df;
+  c->out_size = s->end;
+  return BITCASK_OK;
+}
+
+/* A file in which nothing is live need not be read. */
+static bool is_spent(bc_copier *c) {
+  bool yes;
+  pthread_rwlock_rdlock(&c->bc->lock);
+  yes = !c->in->live_keys && (!c->keep_tombstones || !c->in->n_tombstones);
+  pthread_rwlock_unlock(&c->bc->lock);
+  return yes;
+}
+
+/* What has no name any more takes its space until all of its memory is given back. */
+static void let_go_later(bitcask *bc, bc_datafile *df) {
+  bc_fileset *fs = bc->removed ? bc_fileset_with(bc->removed, df) : bc_fileset_make(1);
+
+  if (!fs) return;
+  if (!bc->removed) fs->file[fs->n++] = df;
+  bc_datafile_ref(df);
+  bc_fileset_unref(bc->removed);
+  bc->removed = fs;
+}
+
+/* All of the input is copied. */
+static int retire(bc_copier *c) {
+  bitcask *bc = c->bc;
+  bool left;
+  int rc;
+
+  pthread_rwlock_rdlock(&bc->lock);
+  left = c->in->live_keys != 0;
+  pthread_rwlock_unlock(&bc->lock);
+  if (c->damaged || left) {
+    /* Somebody has to see to it. */
+    c->in->damaged = true;
+    bc_store_log(bc, "%s/%u.bitcask.data is damaged and not merged by itself: merge it by hand",
+                 bc->dir, c->in->id);
+    return BITCASK_OK;
+  }
+  /* While it has a name. */
+  rc = bc_datafile_reopen(c->in, bc->dir, BC_OPEN_WRITE, c->err);
+  if (!rc) rc = bc_copier_retire(c);
+  if (!rc) let_go_later(bc, c->in);
+  return rc;
+}
+
+static int work_on_input(bc_copier *c, bc_session *s) {
+  int rc = BITCASK_OK;
+
+  if (s->at < c->in_size && !c->damaged) {
+    if (is_spent(c)) {
+      s->at = c->in_size;
+    } else {
+      rc = bc_copier_copy(c, s->at, s->at + step_size(c->bc), &s->at);
+    }
+    /* What steps leave behind is on the disk: so none of them has much to sync. */
+    if (!rc && c->out) rc = bc_store_sync(c->bc, c->out, c->err);
+    if (rc || (s->at < c->in_size && !c->damaged)) return rc;
+    if (c->out && !c->damaged) return BITCASK_OK; /* enough for one step */
+  }
+  rc = retire(c);
+  if (!rc) rc = next_input(c->bc, s, s->input, &s->input, c->err);
+  s->at = 0;
+  return rc;
+}
+
+static int go_on(bitcask *bc, bc_session *s, bitcask_error *err) {
+  bitcask_merge_result ignored = {0};
+  bc_copier c = {.bc = bc,
+                 .err = err,
+                 .result = &ignored,
+                 .first_out = s->first_id,
+                 .next_out = s->next_id,
+                 .last_out = s->last_id,
+                 .cutoff = bc_store_cutoff(bc)};
+  bc_datafile *in = bc_store_find(bc, s->input);
+  int rc;
+
+  if (!in) return next_input(bc, s, s->input, &s->input, err);
+  bc_copier_begin(&c);
+  rc = bc_copier_open(&c, in);
+  if (!rc) rc = take_up_output(&c, s);
+  if (!rc) rc = work_on_input(&c, s);
+  s->output = c.out ? c.out->id : 0;
+  s->end = c.out_size;
+  s->next_id = c.next_out;
+  bc_datafile_unref(c.out);
+  bc_copier_close(&c);
+  bc_copier_end(&c);
+  return rc;
+}
+
+/* Another handle has made the last step, and its copies are not in this keydir yet:
+** without them what it copied would seem to be lost. */
+static int take_over(bitcask *bc, const bc_session *s, bitcask_error *err) {
+  int rc;
+  if (s->token == bc->token) return BITCASK_OK;
+  pthread_rwlock_wrlock(&bc->lock);
+  rc = bc_catch_up(bc, BC_TO_COMMITTED, err);
+  pthread_rwlock_unlock(&bc->lock);
+  return rc;
+}
+
+static int merge_step(bitcask *bc, bool *did, bitcask_error *err) {
+  bc_session s;
+  int rc;
+
+  if (!bc->opt.auto_merge) return BITCASK_OK;
+  if (!bc_state_session(&bc->state, &s)) return start_session(bc, did, err);
+  *did = true;
+  /* Killed in the middle, or failed: its output is a data file like any other, and what
+  ** was copied is dead in the input. */
+  bc_state_set_session(&bc->state, NULL);
+  rc = take_over(bc, &s, err);
+  if (!rc) rc = go_on(bc, &s, err);
+  s.token = bc->token;
+  if (!rc && s.input) bc_state_set_session(&bc->state, &s);
+  return rc;
+}
+
+/* ------------------------------------------------------------------ one step */
+
+/* A merge must not remove a file that a damaged part of the checkpoint could have to
+** be made of: all of it is looked at first, a little at a time. */
+static int touch(bitcask *bc, bool *did, bitcask_error *err) {
+  int rc = BITCASK_OK;
+
+  pthread_rwlock_wrlock(&bc->lock);
+  *did = bc_keydir_touch(bc->keydir, &bc->n_touched, TOUCH_N);
+  if (!*did) rc = bc_settle(bc, err);
+  pthread_rwlock_unlock(&bc->lock);
+  return rc;
+}
+
+/* A little of one removed file, which no snapshot reads any more. */
+static void shed(bitcask *bc) {
+  bc_fileset *fs = bc->removed;
+
+  for (size_t i = 0; fs && i < fs->n; i++) {
+    bc_datafile *df = fs->file[i];
+    if (atomic_load(&df->refs) > 1) continue;
+    if (!bc_datafile_shed(df, SHED_SZ)) return;
+    bc->removed = bc_fileset_without(fs, df->id);
+    bc_fileset_unref(fs); /* without memory: all of them at once */
+    return;
+  }
+}
+
+/* With the merge lock, caught up. */
+static int step_locked(bitcask *bc, bool *did, bitcask_error *err) {
+  int rc = BITCASK_OK;
+
+  shed(bc);
+  bc->seals_next = !bc->seals_next;
+  if (bc->seals_next) rc = bc_seal_step(bc, step_size(bc), did, err);
+  if (!rc && !*did && bc->opt.auto_merge) rc = touch(bc, did, err);
+  if (!rc && !*did) rc = merge_step(bc, did, err);
+  if (!rc && !*did && !bc->seals_next) rc = bc_seal_step(bc, step_size(bc), did, err);
+  return rc;
+}
+
+/* *did: there was something to do, and may be more. */
+static int step(bitcask *bc, bool *did, bitcask_error *err) {
+  int rc;
+
+  if (!bc_store_take_merge(bc, true)) return BITCASK_OK;
+  rc = bc_lock_merge(&bc->state, err);
+  if (!rc) {
+    bc_state_set_stepping(&bc->state, true);
+    rc = bc_refresh(bc, err);
+    if (!rc) rc = step_locked(bc, did, err);
+    bc_state_set_stepping(&bc->state, false);
+    bc_unlock_merge(&bc->state);
+  }
+  bc_store_end_merge(bc);
+  return rc;
+}
+
+void bc_upkeep(bitcask *bc, uint64_t written, uint64_t dead) {
+  uint64_t size = step_size(bc), n = PER_BYTE_WRITTEN * written + PER_BYTE_DEAD * dead;
+  uint64_t debt = bc_state_add_debt(&bc->state, n), steps = 1 + n / size;
+  bitcask_error e = {0};
+  bool did = true;
+  int rc = BITCASK_OK;
+
+  if (debt < size + bc->upkeep_from || atomic_load(&bc->poisoned)) return;
+  bc->upkeep_from = 0;
+  while (steps-- && debt >= size && did && !rc) {
+    did = false;
+    rc = step(bc, &did, &e);
+    bc_state_pay_debt(&bc->state, size);
+    debt -= size;
+  }
+  /* Somebody else is at it, or writing: next time. */
+  if (rc == BITCASK_BUSY) return;
+  if (rc) {
+    bc_store_log(bc, "%s: merging by itself is put off: %s", bc->dir, e.text);
+    bc->upkeep_from = AFTER_FAILURE * size;
+  }
+  if (rc || !did) bc_state_pay_debt(&bc->state, UINT64_MAX);
+}
+
+int bc_upkeep_stop(bitcask *bc, bitcask_error *err) {
+  bc_session s;
+  int rc = BITCASK_OK;
+
+  if (bc_state_session(&bc->state, &s)) rc = take_over(bc, &s, err);
+  bc_state_set_session(&bc->state, NULL);
+  bc_seal_stop(bc);
+  return rc;
+}

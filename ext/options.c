@@ -22,7 +22,7 @@ static const option options[] = {
     {"read_only", BOOL, true, ENGINE(read_only)},
     {"sync", SYNC, false, ENGINE(sync)},
     {"max_file_size", BYTES, false, ENGINE(max_file_size)},
-    {"merge", MERGE, true, 0},
+    {"merge", MERGE, false, ENGINE(auto_merge)},
     {"frag_merge_trigger", PERCENT, false, ENGINE(frag_merge_trigger)},
     {"frag_threshold", PERCENT, false, ENGINE(frag_threshold)},
     {"dead_bytes_merge_trigger", BYTES, false, ENGINE(dead_bytes_merge_trigger)},
@@ -41,7 +41,7 @@ enum { N_OPTIONS = sizeof(options) / sizeof(options[0]) };
 static const char *const expected[] = {
     [BOOL] = "0 or 1",
     [SYNC] = "full, normal or off",
-    [MERGE] = "manual",
+    [MERGE] = "auto or manual",
     [BYTES] = "a number of bytes, with k, M or G if you like",
     [PERCENT] = "a number from 0 to 100",
     [SECONDS] = "a number of seconds, up to 4294967295",
@@ -97,8 +97,8 @@ static bool parse_value(kind k, const char *z, uint64_t *out) {
     }
     return false;
   case MERGE:
-    *out = 0;
-    return sqlite3_stricmp(z, "manual") == 0;
+    *out = sqlite3_stricmp(z, "auto") == 0;
+    return *out || sqlite3_stricmp(z, "manual") == 0;
   case BOOL:
     return parse_number(z, false, 1, out);
   case PERCENT:
@@ -117,6 +117,7 @@ static void store(vt_options *o, const option *d, uint64_t v) {
   char *p = (char *)o + d->offset;
   switch (d->kind) {
   case BOOL:
+  case MERGE:
     *(bool *)p = v != 0;
     break;
   case SYNC:
@@ -134,8 +135,6 @@ static void store(vt_options *o, const option *d, uint64_t v) {
   case MILLISECONDS:
     *(int *)p = (int)v;
     break;
-  case MERGE:
-    break;
   }
 }
 
@@ -143,6 +142,7 @@ static uint64_t load(const vt_options *o, const option *d) {
   const char *p = (const char *)o + d->offset;
   switch (d->kind) {
   case BOOL:
+  case MERGE:
     return *(const bool *)p;
   case SYNC:
     return o->engine.sync;
@@ -153,7 +153,6 @@ static uint64_t load(const vt_options *o, const option *d) {
   case SECONDS:
     return *(const uint32_t *)p;
   case MILLISECONDS:
-  case MERGE:
     break;
   }
   return 0;

@@ -252,9 +252,7 @@ static int judge(bc_copier *c, const bc_candidate *k) {
   return copy_record(c, k->hash, &k->found, false);
 }
 
-static int judge_oldest(bc_copier *c) {
-  return judge(c, &c->ahead[c->n_gone++ % BC_COPIER_AHEAD]);
-}
+static int judge_oldest(bc_copier *c) { return judge(c, &c->ahead[c->n_gone++ % BC_COPIER_AHEAD]); }
 
 static int judge_all(bc_copier *c) {
   int rc = BITCASK_OK;
@@ -508,4 +506,3 @@ int bc_copier_reserve(bc_copier *c, const bitcask_file_stat *f, size_t n_files) 
   rc = bc_rotate(bc, c->last_out + 1, !active_too, c->err);
   return rc ? rc : pin_stable(c, c->last_out + 1);
 }
-

@@ -46,8 +46,8 @@ typedef struct bc_copier {
   void *progress_ctx;
   uint32_t first_out, last_out; /* ids reserved for outputs */
   uint32_t next_out;
-  uint32_t cutoff;             /* records of a lower tstamp have expired */
-  bool with_hints;             /* write the outputs' hints as they grow */
+  uint32_t cutoff; /* records of a lower tstamp have expired */
+  bool with_hints; /* write the outputs' hints as they grow */
 
   bc_datafile *in;
   bc_keydir *keydir; /* that `view` belongs to */

@@ -73,8 +73,7 @@ static bool is_small(const bitcask_options *o, const bitcask_file_stat *f) {
 
 /* Drop from the list what a full merge need not touch: files without anything
 ** dead, unless there are two or more that could be one. */
-size_t bc_policy_all(const bitcask_options *o, uint32_t cutoff, bitcask_file_stat *f,
-                         size_t n) {
+size_t bc_policy_all(const bitcask_options *o, uint32_t cutoff, bitcask_file_stat *f, size_t n) {
   size_t n_small = 0, kept = 0, i;
   for (i = 0; i < n; i++) n_small += is_small(o, &f[i]);
   for (i = 0; i < n; i++) {

@@ -365,10 +365,10 @@ void bc_state_move_unsealed(bc_state *st, uint32_t was, uint32_t id) {
 }
 
 bc_sealing bc_state_sealing(const bc_state *st) {
-  return (bc_sealing){
-      .id = atomic_load_explicit(&st->page->sealing_id, memory_order_acquire),
-      .pid = atomic_load_explicit(&st->page->sealing_pid, memory_order_relaxed),
-      .token = atomic_load_explicit(&st->page->sealing_token, memory_order_relaxed)};
+  return (bc_sealing){.id = atomic_load_explicit(&st->page->sealing_id, memory_order_acquire),
+                      .pid = atomic_load_explicit(&st->page->sealing_pid, memory_order_relaxed),
+                      .token =
+                          atomic_load_explicit(&st->page->sealing_token, memory_order_relaxed)};
 }
 
 void bc_state_set_sealing(bc_state *st, const bc_sealing *s) {

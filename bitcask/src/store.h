@@ -51,7 +51,7 @@ struct bitcask {
   bc_fileset *files;
   bc_position seen; /* the log is in the keydir up to here */
   uint32_t newest_tstamp;
-  uint64_t died; /* bytes of records that have become dead, ever */
+  uint64_t died;               /* bytes of records that have become dead, ever */
   _Atomic uint32_t max_id;     /* of all data and hint files seen */
   _Atomic uint64_t version;    /* counts changes of the keydir, for bitcask_generation */
   _Atomic uint64_t generation; /* of the state page, as far as seen */
@@ -99,7 +99,7 @@ struct bitcask {
   bool seals_next;          /* the next step writes a hint, if there is one to write */
 
   /* With the writer flag and the kernel's write lock. */
-  bc_position behind;   /* what is below has been given to the disk to write */
+  bc_position behind; /* what is below has been given to the disk to write */
   bc_state state;
   bool admitted;        /* our lock files stand in the directory */
   bool unsynced;        /* something was written that was not synced */

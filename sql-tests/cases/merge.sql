@@ -1,5 +1,5 @@
 -- Overwrites and deletes leave dead records, merging frees their space.
-CREATE VIRTUAL TABLE kv USING bitcask('data', sync=off, max_file_size='4k');
+CREATE VIRTUAL TABLE kv USING bitcask('data', sync=off, max_file_size='4k', merge=manual);
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
   INSERT INTO kv SELECT 'k' || i, zeroblob(100) FROM n;
 UPDATE kv SET value = 'small';

@@ -387,11 +387,8 @@ int bc_copier_retire(bc_copier *c) {
   pthread_rwlock_unlock(&bc->lock);
   if (!rc) rc = unlink_input(c, bc->dir, id);
   pthread_rwlock_wrlock(&bc->lock);
-  if (rc) {
-    atomic_store(&bc->stale, true); /* it is still there, and may be loaded again */
-  } else {
-    count_step(bc); /* ... and let go of your mappings of it */
-  }
+  if (rc) atomic_store(&bc->stale, true); /* it is still there, and may be loaded again */
+  count_step(bc); /* ... and let go of your mappings of it, or look what is there */
   bc->is_removing = false;
   pthread_rwlock_unlock(&bc->lock);
   if (rc) return rc;

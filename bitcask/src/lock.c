@@ -69,7 +69,15 @@ int bc_lock_write_held(const bc_state *st, bool *held, bitcask_error *err) {
 int bc_lock_merge(bc_state *st, bitcask_error *err) {
   int e = try_lock(st, MERGE_BYTE, BC_LOCK_EXCLUSIVE);
   if (e == EAGAIN) return bc_err(err, BITCASK_BUSY, "another process is merging this directory");
-  return e ? bc_err_os(err, e, "cannot lock %s", BC_STATE_NAME) : BITCASK_OK;
+  if (e) return bc_err_os(err, e, "cannot lock %s", BC_STATE_NAME);
+  /* The last one died over a removal, or with the machine. */
+  if (bc_is_removing(bc_state_merges(st))) bc_state_count_merge(st);
+  return BITCASK_OK;
+}
+
+int bc_lock_merge_held(const bc_state *st, bool *held, bitcask_error *err) {
+  int e = st->env->lock_held(st->env->ctx, st->fd, MERGE_BYTE, BC_LOCK_SHARED, held);
+  return e ? bc_err_os(err, e, "cannot ask for the lock of %s", BC_STATE_NAME) : BITCASK_OK;
 }
 
 void bc_unlock_merge(bc_state *st) { (void)try_lock(st, MERGE_BYTE, BC_UNLOCK); }

@@ -27,9 +27,12 @@ bool bc_lock_tail(bc_state *st);
 /* Does any other process (or handle) hold it? */
 int bc_lock_write_held(const bc_state *st, bool *held, bitcask_error *err);
 
-/* The merge lock; does not wait.  BITCASK_BUSY, BITCASK_IOERR. */
+/* The merge lock, with the page mapped for writing; does not wait.  BITCASK_BUSY,
+** BITCASK_IOERR. */
 int bc_lock_merge(bc_state *st, bitcask_error *err);
 void bc_unlock_merge(bc_state *st);
+/* As bc_lock_write_held. */
+int bc_lock_merge_held(const bc_state *st, bool *held, bitcask_error *err);
 
 /* Writing a checkpoint; does not wait.  False: somebody else is at it. */
 bool bc_lock_save(bc_state *st);

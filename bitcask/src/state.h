@@ -70,9 +70,12 @@ bool bc_state_is_live(const bc_state *st);
 
 /* Changes with every commit; no system call.  0 if the page is not live. */
 uint64_t bc_state_generation(const bc_state *st);
-/* Changes with every step of a merge that other processes must notice. */
+/* Changes with every step of a merge that other processes must notice: before and
+** after an input is removed.  So it is odd while one is being removed, or if who did
+** that has died; whoever takes the merge lock next then counts for him. */
 uint64_t bc_state_merges(const bc_state *st);
 void bc_state_count_merge(bc_state *st);
+static inline bool bc_is_removing(uint64_t merges) { return merges % 2 != 0; }
 
 /* The commit point and its generation; false if the page is not live. */
 bool bc_state_read(const bc_state *st, bc_commit_point *out, uint64_t *generation);

@@ -9,7 +9,10 @@
 #include "fold.h"
 #include "hint.h"
 #include "load.h"
+#include "lock.h"
 #include "name.h"
+
+enum { REMOVAL_MS = 5000 }; /* an unlink and a sync of the directory */
 
 typedef struct verifier {
   int (*report)(void *ctx, const bitcask_problem *p);
@@ -31,12 +34,12 @@ static int tell(verifier *v, uint64_t offset, const char *text) {
   return v->stopped ? BITCASK_INTERRUPT : BITCASK_OK;
 }
 
-static int step(verifier *v) {
-  if (v->progress && v->n_steps++ % 1024 == 0 && v->progress(v->ctx)) {
-    return bc_err(v->err, BITCASK_INTERRUPT, "verify was interrupted");
-  }
-  return BITCASK_OK;
+static int ask_progress(verifier *v) {
+  if (!v->progress || !v->progress(v->ctx)) return BITCASK_OK;
+  return bc_err(v->err, BITCASK_INTERRUPT, "verify was interrupted");
 }
+
+static int step(verifier *v) { return v->n_steps++ % 1024 ? BITCASK_OK : ask_progress(v); }
 
 static int on_record(void *ctx, const bc_found *f) {
   (void)f;
@@ -97,17 +100,70 @@ static int verify_records(verifier *v, bc_datafile *df) {
   return rc;
 }
 
-/* A file that has no name any more: has a merge removed it? */
-static int verify_gone(verifier *v, uint32_t id) {
+/* Is the file still one of the log's, as far as can be known now?  *removing: some
+** merge was removing one when that was known. */
+static int ask_for_file(verifier *v, uint32_t id, bool *known, bool *removing) {
   bitcask *bc = v->snap->bc;
   bc_datafile *df;
-  int rc = bc_refresh(bc, v->err); /* it may be another process's merge */
+  int rc = bc_refresh(bc, v->err);
 
   if (rc) return rc;
+  /* Asked before the file is: what another thread catches up with in between can
+  ** only take it away. */
+  *removing = bc_is_removing(atomic_load(&bc->merges));
   df = bc_store_find(bc, id);
-  if (df) rc = tell(v, 0, "the file is missing");
+  *known = df != NULL;
   bc_datafile_unref(df);
-  return rc;
+  return BITCASK_OK;
+}
+
+static int is_merger_alive(verifier *v, bool *alive) {
+  bitcask *bc = v->snap->bc;
+  *alive = bc_store_is_merging(bc);
+  return *alive ? BITCASK_OK : bc_lock_merge_held(&bc->state, alive, v->err);
+}
+
+/* Is there a key now whose newest record is in the file? */
+static int is_needed(verifier *v, uint32_t id, bool *needed) {
+  bitcask_snapshot *s;
+  bc_place place;
+  const void *key;
+  uint32_t key_sz;
+  uint64_t cursor = 0;
+  int rc = bitcask_snapshot_open(v->snap->bc, NULL, &s, v->err);
+
+  *needed = false;
+  if (rc) return rc;
+  while (!*needed && bc_keydir_view_next(s->pin.view, &cursor, &key, &key_sz, &place)) {
+    *needed = place.file_id == id && place.tstamp >= s->cutoff;
+  }
+  bitcask_snapshot_close(s);
+  return BITCASK_OK;
+}
+
+/* A file that has no name any more: has a merge removed it?  A process that merges
+** counts a step before and one after.  Between them all that was live in the file
+** is known to be elsewhere, and the file still one of the log's: so wait for the
+** second step, unless nobody is there to count it. */
+static int verify_gone(verifier *v, uint32_t id) {
+  const bc_env *env = v->snap->bc->env;
+  uint64_t until = env->monotonic_ms(env->ctx) + REMOVAL_MS;
+  bool known, removing, alive = true, waits = true;
+  int rc;
+
+  for (;;) {
+    rc = ask_for_file(v, id, &known, &removing);
+    if (rc || !known) return rc;
+    if (!removing || !waits) break;
+    /* If it is not alive it may have counted before it ended: look once more. */
+    rc = is_merger_alive(v, &alive);
+    waits = alive && env->monotonic_ms(env->ctx) < until;
+    if (!rc) rc = ask_progress(v);
+    if (rc) return rc;
+    if (waits) env->sleep_us(env->ctx, 1000);
+  }
+  if (removing) rc = is_needed(v, id, &known);
+  return !rc && known ? tell(v, 0, "the file is missing") : rc;
 }
 
 /* Is the file of that name still as long as it was? */

@@ -3,6 +3,8 @@
 ** forced by an environment that lets somebody else act between two system calls.
 */
 #include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
 #include <sys/wait.h>
 
 #include "bitcask.h"
@@ -16,7 +18,14 @@ static bitcask_options options;
 static bc_env env; /* bc_env_posix with hooks */
 
 /* What the hooks do, once, when they are reached. */
-static enum { IDLE, BEGIN_AT_LIST, ROLL_BACK_AT_STAT, PUT_AT_OPEN } plan;
+static enum {
+  IDLE,
+  BEGIN_AT_LIST,
+  ROLL_BACK_AT_STAT,
+  PUT_AT_OPEN,
+  STOP_AT_UNLINK,
+  REMOVE_BESIDE_MERGE
+} plan;
 static bitcask *writer;
 static bitcask_txn *txn;
 static char ghost[200000];
@@ -263,6 +272,186 @@ static void readers_do_not_starve_a_writer(void) {
   finish(bc);
 }
 
+/* ------------------------------------------- a merge elsewhere, and verify */
+
+enum { N_FILES = 4 };
+
+/* The merger: it removes an input, and between the system calls for that others act. */
+static bitcask *reader;
+static sem_t input_has_gone, merge_may_go;
+static int to_parent[2], to_child[2]; /* pipes */
+static unsigned n_sleeps;
+
+/* The reader knows of the removal to come; then the merger stops half-way. */
+static int unlink_and_wait(void *ctx, const char *path) {
+  bitcask_error e;
+  int rc;
+  if (!strstr(path, ".data") || plan != STOP_AT_UNLINK) return bc_env_posix.unlink(ctx, path);
+  plan = IDLE;
+  CHECK_OK(bitcask_refresh(reader, &e), &e);
+  rc = bc_env_posix.unlink(ctx, path);
+  sem_post(&input_has_gone);
+  sem_wait(&merge_may_go);
+  return rc;
+}
+
+/* The same, and it dies there. */
+static int unlink_and_die(void *ctx, const char *path) {
+  char c = 0;
+  if (!strstr(path, ".data")) return bc_env_posix.unlink(ctx, path);
+  (void)!write(to_parent[1], &c, 1);
+  (void)!read(to_child[0], &c, 1);
+  (void)bc_env_posix.unlink(ctx, path);
+  kill(getpid(), SIGKILL);
+  return 0;
+}
+
+static void sleep_and_let_merge(void *ctx, unsigned us) {
+  if (n_sleeps++ == 0) sem_post(&merge_may_go);
+  bc_env_posix.sleep_us(ctx, us);
+}
+
+static int merge_all(bitcask *bc) {
+  bitcask_merge_options all = {.kind = BITCASK_MERGE_ALL};
+  bitcask_error e;
+  int rc = bitcask_merge(bc, &all, NULL, &e);
+  if (rc) fprintf(stderr, "merge: %s\n", e.text);
+  return rc;
+}
+
+static void *merge_in_thread(void *bc) { return merge_all(bc) ? "failed" : NULL; }
+
+static int keep_text(void *ctx, const bitcask_problem *p) {
+  snprintf(ctx, 200, "%u: %s", p->file_id, p->text);
+  return 0;
+}
+
+static void check_verify(bool records, const char *want) {
+  char got[200] = "";
+  bitcask_error e;
+  uint64_t n;
+  if (records)
+    CHECK_OK(bitcask_verify(reader, keep_text, NULL, got, &n, &e), &e);
+  else
+    CHECK_OK(bitcask_verify_structure(reader, keep_text, NULL, got, &n, &e), &e);
+  if (strcmp(got, want)) TEST_FAIL("the problem is '%s', not '%s'", got, want);
+}
+
+/* Files 1 to 4, each with a record that is live and one that is not. */
+static void fill_files(void) {
+  bitcask *bc;
+  bitcask_error e;
+  char key[2] = "0";
+  options.max_file_size = 40;
+  CHECK_OK(bitcask_open(dir, &options, &bc, &e), &e);
+  for (int i = 0; i < N_FILES; i++, key[0]++) {
+    CHECK_OK(bitcask_put(bc, key, 1, "kept", 4, &e), &e);
+    CHECK_OK(bitcask_put(bc, "k", 1, "overwritten", 11, &e), &e);
+  }
+  CHECK_OK(bitcask_close(bc, &e), &e);
+}
+
+static void remove_data_file(unsigned id) {
+  char path[512];
+  snprintf(path, sizeof path, "%s/%u.bitcask.data", dir, id);
+  CHECK_EQ(unlink(path), 0);
+}
+
+/* An input of another process's merge has gone, and the step is not counted yet. */
+static void verify_beside_a_removal(void) {
+  bitcask_error e;
+  void *bad;
+
+  for (int records = 0; records < 2; records++) {
+    bc_env merger_env = bc_env_posix;
+    setup();
+    fill_files();
+    merger_env.unlink = unlink_and_wait;
+    env.sleep_us = sleep_and_let_merge;
+    n_sleeps = 0;
+    sem_init(&input_has_gone, 0, 0);
+    sem_init(&merge_may_go, 0, 0);
+    reader = open_hooked();
+    CHECK_OK(bc_open_env(dir, &options, &merger_env, &writer, &e), &e);
+    plan = STOP_AT_UNLINK;
+    CHECK_EQ(pthread_create(&thread, NULL, merge_in_thread, writer), 0);
+    sem_wait(&input_has_gone);
+    check_verify(records, "");
+    sem_post(&merge_may_go);
+    CHECK_EQ(pthread_join(thread, &bad), 0);
+    CHECK(!bad);
+    check_verify(records, "");
+    for (int i = 0; i < N_FILES; i++) CHECK_EQ(get(reader, (char[2]){(char)('0' + i)}), BITCASK_OK);
+    finish(reader);
+  }
+}
+
+/* As before, but the merger is killed and never counts the step. */
+static void verify_after_a_killed_removal(void) {
+  bc_env merger_env = bc_env_posix;
+  bitcask_error e;
+  pid_t pid;
+  char c = 0;
+
+  setup();
+  fill_files();
+  merger_env.unlink = unlink_and_die;
+  CHECK_EQ(pipe(to_parent) | pipe(to_child), 0);
+  fflush(NULL);
+  pid = fork();
+  if (pid == 0) {
+    if (!bc_open_env(dir, &options, &merger_env, &writer, &e)) (void)merge_all(writer);
+    _exit(1);
+  }
+  reader = open_hooked();
+  CHECK_EQ(read(to_parent[0], &c, 1), 1);
+  CHECK_OK(bitcask_refresh(reader, &e), &e);
+  CHECK_EQ(write(to_child[1], &c, 1), 1);
+  CHECK_EQ(waitpid(pid, NULL, 0), pid);
+  check_verify(false, "");
+  check_verify(true, "");
+
+  /* The next writer puts it in order: then a file that somebody removes is missing. */
+  CHECK_OK(bitcask_open(dir, &options, &writer, &e), &e);
+  CHECK_OK(bitcask_put(writer, "k", 1, "new", 3, &e), &e);
+  check_verify(false, "");
+  remove_data_file(2);
+  check_verify(false, "2: the file is missing");
+  for (int i = 0; i < 2; i++) close(to_parent[i]), close(to_child[i]);
+  finish(reader);
+}
+
+static int remove_another_file(void *ctx) {
+  if (plan != REMOVE_BESIDE_MERGE) return 0;
+  plan = IDLE;
+  bitcask_refresh(ctx, NULL);
+  remove_data_file(3);
+  check_verify(false, "3: the file is missing");
+  CHECK_EQ(n_sleeps, 0);
+  return 0;
+}
+
+/* A merge that runs is no excuse for a file that it does not remove. */
+static void verify_tells_of_a_file_removed_beside_a_merge(void) {
+  static const uint32_t ids[] = {1};
+  bitcask_merge_options o = {.kind = BITCASK_MERGE_FILES,
+                             .file_ids = ids,
+                             .n_file_ids = 1,
+                             .progress = remove_another_file};
+  bitcask_error e;
+
+  setup();
+  fill_files();
+  env.sleep_us = sleep_and_let_merge;
+  n_sleeps = 0;
+  o.progress_ctx = reader = open_hooked();
+  CHECK_OK(bitcask_open(dir, &options, &writer, &e), &e);
+  plan = REMOVE_BESIDE_MERGE;
+  CHECK_OK(bitcask_merge(writer, &o, NULL, &e), &e);
+  CHECK_EQ(plan, IDLE);
+  finish(reader);
+}
+
 int main(void) {
   RUN(no_dirty_read_of_the_first_writer);
   RUN(no_read_behind_a_rollback);
@@ -271,5 +460,8 @@ int main(void) {
   RUN(reload_during_a_transaction);
   RUN(first_put_beside_a_get);
   RUN(readers_do_not_starve_a_writer);
+  RUN(verify_beside_a_removal);
+  RUN(verify_after_a_killed_removal);
+  RUN(verify_tells_of_a_file_removed_beside_a_merge);
   return test_done();
 }

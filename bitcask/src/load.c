@@ -558,9 +558,16 @@ static bool is_own_merges(const bitcask *bc, uint32_t id) {
   return (bc->first_out <= id && id <= bc->last_out) || (bc->is_removing && id == bc->removing);
 }
 
+/* A file that must not count: the log ended before it. */
+static void leave_out(bitcask *bc, uint32_t id) {
+  bc_store_log(bc, "%s/%u.bitcask.data lies behind the end that a power cut gave the log", bc->dir,
+               id);
+  bc->repairs_due = true;
+}
+
 static int walk_files(bitcask *bc, bc_shards *shards, const bounds *b, const bc_listing *l,
                       bool *vanished, bitcask_error *err) {
-  bool ignore_marks = marks_mean_nothing(l), log_ended = false, stranded = false;
+  bool ignore_marks = marks_mean_nothing(l), log_ended = false, stranded;
   bc_position seen = bc->seen;
   const bc_listed *f;
   bc_datafile *df;
@@ -581,18 +588,17 @@ static int walk_files(bitcask *bc, bc_shards *shards, const bounds *b, const bc_
     }
     if (b->live && !b->foreign && f->id > b->point.active_id) continue;
     if (log_ended && !bc_hint_exists(bc->env, bc->dir, f->id)) {
-      bc_store_log(bc, "%s/%u.bitcask.data lies behind the end that a power cut gave the log",
-                   bc->dir, f->id);
-      bc->repairs_due = true;
+      leave_out(bc, f->id);
       continue;
     }
+    stranded = false;
     df = bc_fileset_find(bc->files, f->id);
     rc = df ? load_rest(bc, df, limit_of(b, f), &end, err)
             : load_new(bc, shards, f, limit_of(b, f), vanished, &stranded, &end, err);
     if (rc || *vanished) break;
     if (stranded) {
       log_ended = true;
-      i--; /* it does not count either */
+      leave_out(bc, f->id); /* whatever hint it has: it was not valid */
       continue;
     }
     df = bc_fileset_find(bc->files, f->id);

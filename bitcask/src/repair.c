@@ -222,19 +222,23 @@ static int remove_marked(bitcask *bc, const bc_listing *l, bitcask_error *err) {
 }
 
 /* A file behind the end that a power cut gave the log: kept, under a name that
-** nobody reads. */
+** nobody reads.  Without its hint, which does not fit and would block basho/bitcask. */
 static int strand(bitcask *bc, uint32_t id, bitcask_error *err) {
-  bitcask_buf from = {0}, to = {0};
+  const bc_env *env = bc->env;
+  bitcask_buf from = {0}, to = {0}, hint = {0};
   int rc = BITCASK_OK, e;
-  if (bc_name_data(&from, bc->dir, id, "") || bc_name_data(&to, bc->dir, id, ".cut-0")) {
+  if (bc_name_data(&from, bc->dir, id, "") || bc_name_data(&to, bc->dir, id, ".cut-0") ||
+      bc_name_hint(&hint, bc->dir, id, "")) {
     rc = bc_err_nomem(err);
   } else {
-    e = bc->env->rename(bc->env->ctx, (char *)from.data, (char *)to.data);
-    if (!e) e = bc->env->sync_dir(bc->env->ctx, bc->dir);
+    (void)env->unlink(env->ctx, (char *)hint.data); /* there is none as a rule */
+    e = env->rename(env->ctx, (char *)from.data, (char *)to.data);
+    if (!e) e = env->sync_dir(env->ctx, bc->dir);
     if (e) rc = bc_err_os(err, e, "cannot rename %s", from.data);
   }
   bitcask_buf_free(&from);
   bitcask_buf_free(&to);
+  bitcask_buf_free(&hint);
   return rc;
 }
 

@@ -59,12 +59,15 @@ out:
   return rc;
 }
 
-int bc_datafile_reopen(bc_datafile *df, const char *dir, unsigned flags, bitcask_error *err) {
+int bc_datafile_reopen(bc_datafile *df, const char *dir, unsigned flags, int *os_errno,
+                       bitcask_error *err) {
   bitcask_buf path = {0};
   int e, fd, rc = BITCASK_OK;
 
+  if (os_errno) *os_errno = 0;
   if (bc_name_data(&path, dir, df->id, "")) return bc_err_nomem(err);
   e = df->env->open(df->env->ctx, (char *)path.data, flags, &fd);
+  if (os_errno) *os_errno = e;
   if (e) {
     rc = bc_err_os(err, e, "cannot open %s", path.data);
   } else {
@@ -91,7 +94,7 @@ int bc_datafile_sync(bc_datafile *df, const char *dir, int *os_errno, bitcask_er
     if (done) *os_errno = df->env->fdatasync(df->env->ctx, df->fd);
     pthread_mutex_unlock(&df->mutex);
     if (done) break;
-    rc = bc_datafile_reopen(df, dir, BC_OPEN_READ, err);
+    rc = bc_datafile_reopen(df, dir, BC_OPEN_READ, NULL, err);
     if (rc) return rc;
   }
   return BITCASK_OK;

@@ -54,8 +54,10 @@ int bc_datafile_open(const bc_env *env, const char *dir, uint32_t id, unsigned f
 bc_datafile *bc_datafile_ref(bc_datafile *df);
 void bc_datafile_unref(bc_datafile *df);
 
-/* Have a (new) descriptor; flags: BC_OPEN_READ or BC_OPEN_WRITE. */
-int bc_datafile_reopen(bc_datafile *df, const char *dir, unsigned flags, bitcask_error *err);
+/* Have a (new) descriptor; flags: BC_OPEN_READ or BC_OPEN_WRITE.  *os_errno as with
+** bc_datafile_open; may be NULL. */
+int bc_datafile_reopen(bc_datafile *df, const char *dir, unsigned flags, int *os_errno,
+                       bitcask_error *err);
 
 /* fdatasync.  The file's own errno is put in *os_errno; what bc_datafile_reopen
 ** returns is returned. */

@@ -437,6 +437,14 @@ static uint64_t limit_of(const bounds *b, const bc_listed *f) {
   return f->size;
 }
 
+/* A merge elsewhere has removed a file since it was listed: no error, look again. */
+static int is_gone(int rc, int os_errno, bool *vanished, bitcask_error *err) {
+  if (!rc || os_errno != ENOENT) return rc;
+  *vanished = true;
+  bc_err_clear(err);
+  return BITCASK_OK;
+}
+
 static int load_new(bitcask *bc, bc_shards *shards, const bc_listed *f, uint64_t limit,
                     bool *vanished, bool *stranded, uint64_t *end, bitcask_error *err) {
   loader l = {.bc = bc,
@@ -447,12 +455,7 @@ static int load_new(bitcask *bc, bc_shards *shards, const bc_listed *f, uint64_t
   int rc, e;
 
   rc = bc_datafile_open(bc->env, bc->dir, f->id, BC_OPEN_READ, bc->opt.mmap, &df, &e, err);
-  if (rc && e == ENOENT) {
-    *vanished = true;
-    bc_err_clear(err);
-    return BITCASK_OK;
-  }
-  if (rc) return rc;
+  if (rc) return is_gone(rc, e, vanished, err);
   df->foreign = bc_hint_exists(bc->env, bc->dir, f->id);
   /* In the set first: its statistics count while it is read. */
   rc = bc_store_add_file(bc, df, err);
@@ -470,17 +473,17 @@ static int load_new(bitcask *bc, bc_shards *shards, const bc_listed *f, uint64_t
   return rc;
 }
 
-static int load_rest(bitcask *bc, bc_datafile *df, uint64_t limit, uint64_t *end,
+static int load_rest(bitcask *bc, bc_datafile *df, uint64_t limit, bool *vanished, uint64_t *end,
                      bitcask_error *err) {
   uint64_t from = atomic_load_explicit(&df->size, memory_order_acquire);
   loader l = {.bc = bc, .df = df, .from = from, .limit = limit, .moves = df->id < bc->seen.file_id};
-  int rc;
+  int rc, e;
 
   *end = from;
   if (limit <= from) return BITCASK_OK;
   if (df->fd < 0) {
-    rc = bc_datafile_reopen(df, bc->dir, BC_OPEN_READ, err);
-    if (rc) return rc;
+    rc = bc_datafile_reopen(df, bc->dir, BC_OPEN_READ, &e, err);
+    if (rc) return is_gone(rc, e, vanished, err);
   }
   rc = replay(&l, err);
   *end = l.end;
@@ -593,7 +596,7 @@ static int walk_files(bitcask *bc, bc_shards *shards, const bounds *b, const bc_
     }
     stranded = false;
     df = bc_fileset_find(bc->files, f->id);
-    rc = df ? load_rest(bc, df, limit_of(b, f), &end, err)
+    rc = df ? load_rest(bc, df, limit_of(b, f), vanished, &end, err)
             : load_new(bc, shards, f, limit_of(b, f), vanished, &stranded, &end, err);
     if (rc || *vanished) break;
     if (stranded) {

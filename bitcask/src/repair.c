@@ -106,7 +106,7 @@ static int cut_tail(bitcask *bc, bc_datafile *df, bitcask_error *err) {
   uint64_t end = atomic_load_explicit(&df->size, memory_order_acquire), size;
   int rc = BITCASK_OK, e;
 
-  rc = bc_datafile_reopen(df, bc->dir, BC_OPEN_WRITE, err);
+  rc = bc_datafile_reopen(df, bc->dir, BC_OPEN_WRITE, NULL, err);
   if (rc) return rc;
   e = env->size(env->ctx, df->fd, &size);
   if (e) return bc_err_os(err, e, "cannot stat %s/%u.bitcask.data", bc->dir, df->id);
@@ -124,7 +124,7 @@ int bc_rewrite_unsynced(bitcask *bc, bitcask_error *err) {
   for (size_t i = 0; i < bc->files->n && !rc; i++) {
     bc_datafile *df = bc->files->file[i];
     if (df->has_hint) continue; /* synced before its hint was written */
-    rc = bc_datafile_reopen(df, bc->dir, BC_OPEN_WRITE, err);
+    rc = bc_datafile_reopen(df, bc->dir, BC_OPEN_WRITE, NULL, err);
     if (!rc) rc = copy_range(bc, df, 0, atomic_load(&df->size), df->fd, 0, err);
     if (!rc) rc = bc_store_sync(bc, df, err);
   }

@@ -194,7 +194,7 @@ int bc_open_active(bitcask *bc, const bc_commit_point *p, bc_datafile **out, bit
   if (!df) {
     rc = make_active(bc, p->active_id, &df, err);
   } else if (!df->writable) {
-    rc = bc_datafile_reopen(df, bc->dir, BC_OPEN_WRITE, err);
+    rc = bc_datafile_reopen(df, bc->dir, BC_OPEN_WRITE, NULL, err);
   }
   /* The name before the first commit in it: a synced commit in a file that a
   ** power cut takes away would be lost. */

@@ -24,7 +24,9 @@ static enum {
   ROLL_BACK_AT_STAT,
   PUT_AT_OPEN,
   STOP_AT_UNLINK,
-  REMOVE_BESIDE_MERGE
+  REMOVE_BESIDE_MERGE,
+  REFRESH_AT_UNLINK,
+  MERGE_AT_OPEN
 } plan;
 static bitcask *writer;
 static bitcask_txn *txn;
@@ -63,11 +65,23 @@ static void *put_one(void *bc) {
   return NULL;
 }
 
+static int merge_all(bitcask *bc) {
+  bitcask_merge_options all = {.kind = BITCASK_MERGE_ALL};
+  bitcask_error e;
+  int rc = bitcask_merge(bc, &all, NULL, &e);
+  if (rc) fprintf(stderr, "merge: %s\n", e.text);
+  return rc;
+}
+
 static int hooked_open(void *ctx, const char *path, unsigned flags, int *fd) {
   if (plan == PUT_AT_OPEN && flags == BC_OPEN_READ && strstr(path, "bitcask.state")) {
     plan = IDLE;
     CHECK_EQ(pthread_create(&thread, NULL, put_one, writer), 0);
     usleep(100000);
+  }
+  if (plan == MERGE_AT_OPEN && flags == BC_OPEN_READ && strstr(path, ".data")) {
+    plan = IDLE;
+    CHECK_OK(merge_all(writer), &(bitcask_error){0});
   }
   return bc_env_posix.open(ctx, path, flags, fd);
 }
@@ -274,7 +288,7 @@ static void readers_do_not_starve_a_writer(void) {
 
 /* ------------------------------------------- a merge elsewhere, and verify */
 
-enum { N_FILES = 4 };
+enum { N_LIVE = 4 };
 
 /* The merger: it removes an input, and between the system calls for that others act. */
 static bitcask *reader;
@@ -311,14 +325,6 @@ static void sleep_and_let_merge(void *ctx, unsigned us) {
   bc_env_posix.sleep_us(ctx, us);
 }
 
-static int merge_all(bitcask *bc) {
-  bitcask_merge_options all = {.kind = BITCASK_MERGE_ALL};
-  bitcask_error e;
-  int rc = bitcask_merge(bc, &all, NULL, &e);
-  if (rc) fprintf(stderr, "merge: %s\n", e.text);
-  return rc;
-}
-
 static void *merge_in_thread(void *bc) { return merge_all(bc) ? "failed" : NULL; }
 
 static int keep_text(void *ctx, const bitcask_problem *p) {
@@ -337,14 +343,14 @@ static void check_verify(bool records, const char *want) {
   if (strcmp(got, want)) TEST_FAIL("the problem is '%s', not '%s'", got, want);
 }
 
-/* Files 1 to 4, each with a record that is live and one that is not. */
+/* Files 1 to 8, by turns with a record that is live and one that is not. */
 static void fill_files(void) {
   bitcask *bc;
   bitcask_error e;
   char key[2] = "0";
   options.max_file_size = 40;
   CHECK_OK(bitcask_open(dir, &options, &bc, &e), &e);
-  for (int i = 0; i < N_FILES; i++, key[0]++) {
+  for (int i = 0; i < N_LIVE; i++, key[0]++) {
     CHECK_OK(bitcask_put(bc, key, 1, "kept", 4, &e), &e);
     CHECK_OK(bitcask_put(bc, "k", 1, "overwritten", 11, &e), &e);
   }
@@ -381,7 +387,7 @@ static void verify_beside_a_removal(void) {
     CHECK_EQ(pthread_join(thread, &bad), 0);
     CHECK(!bad);
     check_verify(records, "");
-    for (int i = 0; i < N_FILES; i++) CHECK_EQ(get(reader, (char[2]){(char)('0' + i)}), BITCASK_OK);
+    for (int i = 0; i < N_LIVE; i++) CHECK_EQ(get(reader, (char[2]){(char)('0' + i)}), BITCASK_OK);
     finish(reader);
   }
 }
@@ -452,6 +458,39 @@ static void verify_tells_of_a_file_removed_beside_a_merge(void) {
   finish(reader);
 }
 
+/* There is a file above the output, so that it is mapped and not kept open. */
+static int refresh_and_unlink(void *ctx, const char *path) {
+  bitcask_error e;
+  if (plan == REFRESH_AT_UNLINK && strstr(path, ".data")) {
+    plan = IDLE;
+    CHECK_OK(bitcask_put(writer, "k", 1, "new", 3, &e), &e);
+    CHECK_OK(bitcask_refresh(reader, &e), &e);
+  }
+  return bc_env_posix.unlink(ctx, path);
+}
+
+/* The output of a merge has grown since the reader mapped it, and the next merge
+** removes it after the reader has measured it and before it is opened once more. */
+static void removal_of_a_file_that_has_grown(void) {
+  bc_env merger_env = bc_env_posix;
+  bitcask_error e;
+
+  setup();
+  fill_files();
+  options.max_file_size = 10000; /* one output */
+  merger_env.unlink = refresh_and_unlink;
+  reader = open_hooked();
+  CHECK_OK(bc_open_env(dir, &options, &merger_env, &writer, &e), &e);
+  plan = REFRESH_AT_UNLINK;
+  CHECK_OK(merge_all(writer), &e);
+  CHECK_EQ(plan, IDLE);
+  plan = MERGE_AT_OPEN;
+  CHECK_OK(bitcask_refresh(reader, &e), &e);
+  CHECK_EQ(plan, IDLE);
+  for (int i = 0; i < N_LIVE; i++) CHECK_EQ(get(reader, (char[2]){(char)('0' + i)}), BITCASK_OK);
+  finish(reader);
+}
+
 int main(void) {
   RUN(no_dirty_read_of_the_first_writer);
   RUN(no_read_behind_a_rollback);
@@ -463,5 +502,6 @@ int main(void) {
   RUN(verify_beside_a_removal);
   RUN(verify_after_a_killed_removal);
   RUN(verify_tells_of_a_file_removed_beside_a_merge);
+  RUN(removal_of_a_file_that_has_grown);
   return test_done();
 }

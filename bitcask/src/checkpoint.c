@@ -190,6 +190,7 @@ static bool is_sound(const image *im) {
 static bc_datafile *restore_file(const bitcask *bc, const file_entry *f, bool *gone) {
   bc_datafile *df;
   uint32_t crc;
+  bool hinted;
   int e;
 
   *gone = false;
@@ -197,13 +198,14 @@ static bc_datafile *restore_file(const bitcask *bc, const file_entry *f, bool *g
     *gone = e == ENOENT;
     return NULL;
   }
-  if (atomic_load(&df->size) < f->size || tail_crc(df, f->size, &crc, NULL) || crc != f->tail_crc) {
+  if (atomic_load(&df->size) < f->size || tail_crc(df, f->size, &crc, NULL) || crc != f->tail_crc ||
+      bc_hint_exists(bc->env, bc->dir, f->id, &hinted, NULL)) {
     bc_datafile_unref(df);
     return NULL;
   }
   atomic_store(&df->size, f->size);
   /* Sealed since: it must not be continued. */
-  df->has_hint = (f->flags & HINTED) || bc_hint_exists(bc->env, bc->dir, f->id);
+  df->has_hint = (f->flags & HINTED) || hinted;
   df->damaged = f->flags & DAMAGED;
   df->foreign = (f->flags & FOREIGN) || df->has_hint;
   df->n_records = f->n_records;

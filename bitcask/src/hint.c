@@ -107,12 +107,18 @@ int bc_hint_load(const bc_env *env, const char *dir, uint32_t id, uint64_t data_
   return rc;
 }
 
-bool bc_hint_exists(const bc_env *env, const char *dir, uint32_t id) {
+int bc_hint_exists(const bc_env *env, const char *dir, uint32_t id, bool *yes, bitcask_error *err) {
   bitcask_buf path = {0};
   bc_stat st;
-  bool yes = !bc_name_hint(&path, dir, id, "") && !env->stat(env->ctx, (char *)path.data, &st);
+  int rc = BITCASK_OK, e;
+
+  *yes = false;
+  if (bc_name_hint(&path, dir, id, "")) return bc_err_nomem(err);
+  e = env->stat(env->ctx, (char *)path.data, &st);
+  *yes = !e;
+  if (e && e != ENOENT) rc = bc_err_os(err, e, "cannot stat %s", path.data);
   bitcask_buf_free(&path);
-  return yes;
+  return rc;
 }
 
 int bc_hint_writer_open(bc_hint_writer *w, const bc_env *env, const char *dir, uint32_t id,

@@ -44,8 +44,9 @@ bool bc_hint_next(const bc_hint *h, size_t *at, bc_hint_entry *e);
 int bc_hint_load(const bc_env *env, const char *dir, uint32_t id, uint64_t data_size,
                  int (*fn)(void *ctx, const bc_hint_entry *e), void *ctx, bitcask_error *err);
 
-/* Is there a file of that name, valid or not? */
-bool bc_hint_exists(const bc_env *env, const char *dir, uint32_t id);
+/* Is there a file of that name, valid or not?  BITCASK_IOERR, BITCASK_NOMEM: not
+** known, and neither answer is safe. */
+int bc_hint_exists(const bc_env *env, const char *dir, uint32_t id, bool *yes, bitcask_error *err);
 
 /*
 ** Writing: entries go to <id>.bitcask.hint.tmp; finish makes it durable and

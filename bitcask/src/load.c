@@ -452,13 +452,15 @@ static int load_new(bitcask *bc, bc_shards *shards, const bc_listed *f, uint64_t
               .limit = limit,
               .moves = bc->files->n && f->id < bc->seen.file_id};
   bc_datafile *df;
+  bool hinted;
   int rc, e;
 
   rc = bc_datafile_open(bc->env, bc->dir, f->id, BC_OPEN_READ, bc->opt.mmap, &df, &e, err);
   if (rc) return is_gone(rc, e, vanished, err);
-  df->foreign = bc_hint_exists(bc->env, bc->dir, f->id);
+  rc = bc_hint_exists(bc->env, bc->dir, f->id, &hinted, err);
+  df->foreign = hinted;
   /* In the set first: its statistics count while it is read. */
-  rc = bc_store_add_file(bc, df, err);
+  if (!rc) rc = bc_store_add_file(bc, df, err);
   if (rc) {
     bc_datafile_unref(df);
     return rc;
@@ -561,6 +563,15 @@ static bool is_own_merges(const bitcask *bc, uint32_t id) {
   return (bc->first_out <= id && id <= bc->last_out) || (bc->is_removing && id == bc->removing);
 }
 
+/* The log has ended: does this file lie behind its end?  One with a hint is from
+** somebody who went on writing. */
+static int lies_behind(const bitcask *bc, uint32_t id, bool *behind, bitcask_error *err) {
+  bool hinted;
+  int rc = bc_hint_exists(bc->env, bc->dir, id, &hinted, err);
+  *behind = !hinted;
+  return rc;
+}
+
 /* A file that must not count: the log ended before it. */
 static void leave_out(bitcask *bc, uint32_t id) {
   bc_store_log(bc, "%s/%u.bitcask.data lies behind the end that a power cut gave the log", bc->dir,
@@ -590,11 +601,13 @@ static int walk_files(bitcask *bc, bc_shards *shards, const bounds *b, const bc_
       continue;
     }
     if (b->live && !b->foreign && f->id > b->point.active_id) continue;
-    if (log_ended && !bc_hint_exists(bc->env, bc->dir, f->id)) {
+    stranded = false;
+    if (log_ended) rc = lies_behind(bc, f->id, &stranded, err);
+    if (rc) break;
+    if (stranded) {
       leave_out(bc, f->id);
       continue;
     }
-    stranded = false;
     df = bc_fileset_find(bc->files, f->id);
     rc = df ? load_rest(bc, df, limit_of(b, f), vanished, &end, err)
             : load_new(bc, shards, f, limit_of(b, f), vanished, &stranded, &end, err);

@@ -76,12 +76,13 @@ static int size_on_disk(verifier *v, uint32_t id, uint64_t *size, bool *gone) {
 static int verify_hint(verifier *v, const bc_datafile *df) {
   bitcask *bc = v->snap->bc;
   uint64_t size;
-  bool gone;
+  bool there, gone;
   int rc;
 
   /* First the hint: from when it is there the file does not grow any more, be it
   ** longer than when the snapshot was taken. */
-  if (!bc_hint_exists(bc->env, bc->dir, df->id)) return BITCASK_OK;
+  rc = bc_hint_exists(bc->env, bc->dir, df->id, &there, v->err);
+  if (rc || !there) return rc;
   rc = size_on_disk(v, df->id, &size, &gone);
   if (rc || gone) return rc;
   rc = bc_hint_load(bc->env, bc->dir, df->id, size, on_hint, v, v->err);

@@ -8,6 +8,7 @@
 #include "test.h"
 
 #include "craft.h"
+#include "oom.h"
 
 #include <limits.h>
 #include <sys/wait.h>
@@ -668,6 +669,40 @@ static void stranded_files(void) {
   }
 }
 
+/* A file that has something of a hint's name is basho/bitcask's and is not continued,
+** also if memory runs out when that name is looked for: then there is an error. */
+static void foreign_without_memory(void) {
+  uint64_t nth = 0, n_made;
+  unsigned n_failed = 0;
+
+  CHECK(oom_is_linked());
+  do {
+    const char *dir = craft_dir();
+    bitcask_options o;
+    bitcask_error e = {0};
+    bitcask *bc = NULL;
+    craft c = {0};
+    int rc;
+
+    craft_options(&o);
+    three(&c);
+    craft_save(&c, dir, 1, CRAFT_OPEN_HINT);
+    oom_arm(++nth);
+    oom_enter();
+    rc = bitcask_open(dir, &o, &bc, &e);
+    oom_leave();
+    n_made = oom_count();
+    oom_arm(0);
+    CHECK(rc == BITCASK_OK || rc == BITCASK_NOMEM);
+    n_failed += rc != BITCASK_OK;
+    if (!rc) CHECK_OK(bitcask_put(bc, "d", 1, "4", 1, &e), &e);
+    CHECK_OK(bitcask_close(bc, &e), &e);
+    CHECK_EQ(craft_size(dir, "1.bitcask.data"), THREE_SZ);
+    craft_clear(&c);
+  } while (n_made >= nth && !test_bad);
+  CHECK(n_failed > 10);
+}
+
 int main(void) {
   RUN(L1_data_cut_without_hint);
   RUN(L2_data_cut_by_one_with_hint);
@@ -697,5 +732,6 @@ int main(void) {
   RUN(L23_last_file_id);
   RUN(D9_rot_in_the_end_of_a_large_commit);
   RUN(stranded_files);
+  RUN(foreign_without_memory);
   return test_done();
 }

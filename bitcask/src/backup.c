@@ -230,32 +230,40 @@ static int copy(backup *b, bc_datafile *df, int fd, uint64_t size) {
   return close_synced(b, out, rc);
 }
 
-/* The hint is a cache: if a merge has just removed it there is none. */
-static int take_hint(backup *b, uint32_t id) {
+/* The hint is a cache: if a merge has just removed it there is none.  *taken: there is
+** one now. */
+static int take_hint(backup *b, uint32_t id, bool *taken) {
   const bc_env *env = b->bc->env;
   uint64_t size = 0;
   int fd, e, rc = name_file(b, bc_name_hint, id);
 
+  *taken = false;
   if (rc) return rc;
-  if (try_link(b, NULL)) return sync_linked(b);
+  if (try_link(b, NULL)) {
+    *taken = true;
+    return sync_linked(b);
+  }
   e = env->open(env->ctx, (char *)b->from.data, BC_OPEN_READ, &fd);
   if (e == ENOENT) return BITCASK_OK;
   if (e) return bc_err_os(b->err, e, "cannot open %s", b->from.data);
   e = env->size(env->ctx, fd, &size);
   rc = e ? bc_err_os(b->err, e, "cannot stat %s", b->from.data) : copy(b, NULL, fd, size);
+  *taken = !rc;
   (void)env->close(env->ctx, fd); /* read only: nothing can be lost */
   return rc;
 }
 
 static int take_file(backup *b, bc_datafile *df, uint64_t size) {
   /* What grew since the snapshot has no hint that fits. */
-  bool sealed = df->has_hint && atomic_load(&df->size) == size;
+  bool sealed = df->has_hint && atomic_load(&df->size) == size, hinted = false;
   int rc = step(b);
 
+  /* The hint first.  A merge removes it before the file, and a file without one is
+  ** continued if it is the highest: in the copy, and so in the source if that has it. */
+  if (!rc && sealed) rc = take_hint(b, df->id, &hinted);
   if (!rc) rc = name_file(b, bc_name_data, df->id);
   if (rc) return rc;
-  rc = sealed && try_link(b, &size) ? sync_linked(b) : copy(b, df, -1, size);
-  return rc || !sealed ? rc : take_hint(b, df->id);
+  return hinted && try_link(b, &size) ? sync_linked(b) : copy(b, df, -1, size);
 }
 
 /* -------------------------------------------------------------- begin, end */

@@ -436,6 +436,40 @@ static void foreign_is_copied(void) {
   tempdir_remove(dir);
 }
 
+/* As a merge elsewhere does just before it removes the file. */
+static int remove_hint(void *dir) {
+  static bool done;
+  if (!done) remove_name(dir, "/2.bitcask.hint");
+  done = true;
+  return 0;
+}
+
+/* A file without a hint may be continued, in the copy and in the source: it must
+** not be one and the same. */
+static void without_a_hint_it_is_copied(void) {
+  char *dir = tempdir_make(), *copy = path_in(dir, "-copy");
+  bitcask *bc = open_dir(dir, 0), *other;
+  bitcask_merge_options all = {.kind = BITCASK_MERGE_ALL};
+  model want = {0}, got = {0};
+
+  fill(bc);
+  CHECK_OK(bitcask_merge(bc, &all, NULL, &e), &e); /* to file 2, and there is none above it yet */
+  CHECK_EQ(links_of(dir, 2, "hint"), 1);
+  read_all(bc, &want);
+  CHECK_OK(bitcask_backup(bc, copy, remove_hint, dir, NULL, &e), &e);
+  CHECK_EQ(links_of(copy, 2, "data"), 1);
+  other = open_dir(copy, 0);
+  put(other, "of the copy", "alone");
+  CHECK_OK(bitcask_close(other, &e), &e);
+  CHECK_OK(bitcask_close(bc, &e), &e);
+  read_copy(dir, &got);
+  expect_equal(&want, &got);
+  model_clear(&want);
+  model_clear(&got);
+  tempdir_remove(copy);
+  tempdir_remove(dir);
+}
+
 /* ---------------------------------------------------------------- destinations */
 
 static void refused(void) {
@@ -519,6 +553,7 @@ int main(void) {
   RUN(sides_are_apart);
   RUN(active_is_copied);
   RUN(foreign_is_copied);
+  RUN(without_a_hint_it_is_copied);
   RUN(refused);
   RUN(interrupted);
   return test_done();

@@ -453,6 +453,119 @@ static void start_batches(world *w) {
   }
 }
 
+/* ------------------------------------------------------------ merging by itself */
+
+/* Made without, so that much is due when it is switched on for what follows. */
+static void start_due(world *w) {
+  start_files_closed(w);
+  w->o.auto_merge = true;
+}
+
+static void run_auto(world *w) {
+  world_open(w);
+  world_put(w, "key1", "one");
+  world_put(w, "key3", "three");
+  world_delete(w, "key5");
+  world_check(w);
+  world_put(w, "new", "in a file of its own, or nearly so");
+  world_reopen(w);
+  world_put(w, "key1", "one again");
+  world_delete(w, "new");
+  world_check(w);
+}
+
+/* Files that take several steps each, of 4 KiB. */
+static void start_due_long(world *w) {
+  char key[16];
+
+  world_open(w);
+  for (int i = 0; i < 14; i++) {
+    snprintf(key, sizeof key, "key%d", i * i % 6);
+    world_put_bytes(w, key, 1300 + 100 * (size_t)(i % 3), (char)('A' + i));
+  }
+  world_delete(w, "key3");
+  world_close(w);
+  w->o.auto_merge = true;
+}
+
+static void run_auto_steps(world *w) {
+  world_open(w);
+  world_put(w, "key0", "overwritten while it is copied, perhaps");
+  world_put(w, "key4", "short");
+  world_delete(w, "key1");
+  world_reopen(w);
+  world_put_bytes(w, "key4", 1500, '4');
+  world_put(w, "other", "1");
+  world_put(w, "other", "2");
+  world_check(w);
+}
+
+/* What is under way is dropped, and what it copied is merged with the rest. */
+static void run_auto_and_merge(world *w) {
+  world_open(w);
+  world_put(w, "key0", "short");
+  world_put(w, "key4", "short");
+  world_merge(w, BITCASK_MERGE_ALL, NULL, 0);
+  world_put_bytes(w, "key2", 1500, '2');
+  world_delete(w, "key0");
+  world_check(w);
+}
+
+static void run_auto_transactions(world *w) {
+  world_open(w);
+  for (int i = 0; i < 3; i++) {
+    world_begin(w);
+    world_txn_put(w, "key1", i % 2 ? "odd" : "even");
+    world_txn_put(w, "key2", i % 2 ? "odd too" : "even too");
+    world_txn_delete(w, i % 2 ? "last" : "key6");
+    world_prepare(w);
+    if (i == 1)
+      world_rollback(w);
+    else
+      world_publish(w);
+    world_check(w);
+  }
+  world_put(w, "last", "a put");
+  world_check(w);
+}
+
+/* The tombstones have to stay as long as what they delete, in whatever files. */
+static void run_auto_delete_all(world *w) {
+  char key[16];
+
+  world_open(w);
+  for (int i = 8; i >= 0; i--) {
+    snprintf(key, sizeof key, "key%d", i);
+    world_delete(w, key);
+  }
+  world_reopen(w);
+  world_delete(w, "last");
+  world_check(w);
+  world_put(w, "key3", "the only one");
+  world_put(w, "key3", "the very only one");
+  world_check(w);
+}
+
+/* All that there was has expired: nobody sees it, and its files go. */
+static void start_expired(world *w) {
+  start_files_closed(w);
+  w->o.auto_merge = true;
+  w->o.expiry_secs = 100;
+  memenv_set_now(w->m, memenv_env(w->m)->now(w->m) + 1000);
+  model_clear(&w->now);
+}
+
+static void run_auto_expired(world *w) {
+  world_open(w);
+  world_check(w);
+  world_put(w, "key1", "not expired");
+  world_put(w, "fresh", "not expired either");
+  world_delete(w, "key2");
+  world_reopen(w);
+  world_put(w, "key1", "still not");
+  world_check(w);
+}
+
 /* --------------------------------------------------------------------- backups */
 
 /* What happens to the source afterwards does not reach the copy. */
@@ -533,6 +646,13 @@ const scenario scenarios[] = {
     {"checkpoint, delete all, merge, reopen", start_files, run_delete_all, 200, true},
     {"checkpoint, merge under a snapshot", start_files, run_merge_snapshot, 200, true},
     {"checkpoint, batch, merge, put, reopen", start_files, run_merge_in_mixture, 200, true},
+    {"merge by itself", start_due, run_auto, 200, false},
+    {"merge by itself, in steps", start_due_long, run_auto_steps, 9000, false},
+    {"merge by itself, and merge all", start_due_long, run_auto_and_merge, 9000, false},
+    {"merge by itself, batches", start_due, run_auto_transactions, 300, false},
+    {"merge by itself, delete all", start_due, run_auto_delete_all, 200, false},
+    {"merge by itself, expired", start_expired, run_auto_expired, 200, false},
+    {"checkpoint, merge by itself", start_due, run_auto, 200, true},
     {"backup", start_files, run_backup, 200, false},
     {"backup of one file", start_files, run_backup, 0, false},
     {"backup within a transaction", start_files, run_backup_in_transaction, 200, false},

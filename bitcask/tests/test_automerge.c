@@ -1092,6 +1092,66 @@ static void what_fails_is_tried_again(void) {
   free(s);
 }
 
+/* Would a commit of n bytes begin a new file? */
+static bool will_rotate(store *s, size_t n) {
+  bitcask_status_info info;
+  bitcask_error e;
+  char path[64];
+  bc_stat st = {0};
+
+  CHECK_OK(bitcask_status(s->bc[0], &info, &e), &e);
+  snprintf(path, sizeof path, "%s/%" PRIu32 ".bitcask.data", s->dir, info.active_file);
+  return s->env.stat(s->env.ctx, path, &st) || st.size + n > s->o.max_file_size;
+}
+
+/* System calls that a commit makes at most if it seals nothing, and nothing is merged. */
+static uint64_t calls_of_a_commit(store *s, const mem_fault *f) {
+  uint64_t most = 0;
+
+  s->o.auto_merge = false;
+  store_open(s);
+  put(s, 0, 1000);
+  for (int i = 0; i < 200; i++) {
+    bool is_plain = !will_rotate(s, 2000);
+    memenv_set_fault(s->m, f); /* counts anew */
+    put(s, below(s, 80), 1000);
+    if (is_plain && memenv_n_calls(s->m) > most) most = memenv_n_calls(s->m);
+  }
+  store_close(s);
+  s->o.auto_merge = true;
+  return most;
+}
+
+/* But for a sync, after which nothing can be known. */
+static void no_call_of_a_step_fails_a_commit(void) {
+  store *s = mem_alloc(sizeof *s);
+  mem_fault f = {.err = EIO, .calls = MEM_CALL_ALL & ~(unsigned)MEM_CALL_FDATASYNC};
+  unsigned n_hits = 0;
+  uint64_t n_own;
+
+  memory_init(s, 64 << 10);
+  n_own = calls_of_a_commit(s, &f);
+  store_open(s);
+  put(s, 0, 1000); /* the first one takes the locks */
+  for (int i = 0; i < 4000 && !test_bad; i++) {
+    f.nth = will_rotate(s, 2000) ? 0 : n_own + 1 + below(s, 30);
+    f.err = below(s, 2) ? EIO : ENOSPC;
+    f.sticky = below(s, 2);
+    memenv_set_fault(s->m, &f);
+    put(s, below(s, 80), 1000);
+    n_hits += memenv_fault_hit(s->m);
+    f.nth = 0;
+    memenv_set_fault(s->m, &f);
+    if (i % 500 == 0) check_model(s->bc[0], &s->want, "while steps fail");
+  }
+  printf("  %u steps failed, %lu lines told, the last: %.60s\n", n_hits, s->n_logged, s->logged);
+  for (int i = 0; i < 1000; i++) put(s, below(s, 80), 1000);
+  check_bound(s, "when nothing fails any more");
+  store_check(s);
+  store_release(s);
+  free(s);
+}
+
 /* ----------------------------------------------------------------- several writers */
 
 /* Each has keys of its own, its lane: what operation number n of a lane does follows
@@ -1641,6 +1701,7 @@ int main(void) {
   RUN(damaged_file_is_left_alone);
   RUN(full_disk_fails_no_commit_that_fits);
   RUN(what_fails_is_tried_again);
+  RUN(no_call_of_a_step_fails_a_commit);
   RUN(processes_in_turn);
   RUN(killed_processes_in_turn);
   RUN(processes_at_once);

@@ -1,7 +1,8 @@
 /*
-** test_kills.c - several processes that write, read, merge, hold snapshots, close
-** and open one directory, killed at random: what was acknowledged is there, what
-** was in flight is there or not, and whoever lives on notices nothing.
+** test_kills.c - several processes that write, read, merge, some by themselves too,
+** hold snapshots, close and open one directory, killed at random: what was
+** acknowledged is there, what was in flight is there or not, and whoever lives on
+** notices nothing.
 **
 ** Each writer has keys of its own, its lane.  What operation number n of a lane
 ** changes follows from the two numbers, so the lane's state does as well; a stamp
@@ -259,7 +260,7 @@ static bool open_store(process *p) {
   bitcask_error e;
 
   bitcask_options_init(&o);
-  o.auto_merge = false;
+  o.auto_merge = below(p, 2);
   o.read_only = p->number == READER && below(p, 2);
   o.sync = below(p, 8) ? below(p, 2) ? BITCASK_SYNC_NORMAL : BITCASK_SYNC_OFF : BITCASK_SYNC_FULL;
   o.mmap = below(p, 4) > 0;

@@ -3,7 +3,7 @@
 **
 ** Two to four handles are open on one directory, as so many processes would have
 ** it, and take turns; snapshots of some are held while others merge, close and
-** open.  SEED=n repeats a run; MODEL_OPS=n says how many operations there are.
+** open.  In two of five runs most of them merge by themselves as well.  SEED=n repeats a run; MODEL_OPS=n says how many operations there are.
 */
 #include "test.h"
 
@@ -34,6 +34,7 @@ typedef struct run {
   held held[N_HELD];
   long n_ops;
   int64_t clock;
+  bool auto_merge; /* some handles merge by themselves */
   bool stop;
 } run;
 
@@ -409,6 +410,8 @@ static void do_merge(run *r, bitcask *bc) {
 
 static void do_open(run *r, int i) {
   bitcask_error e;
+
+  r->o.auto_merge = r->auto_merge && below(r, 4);
   must(r, "open", bc_open_env(r->dir, &r->o, &r->env, &r->bc[i], &e), 0, &e);
   if (r->bc[i] && below(r, 2)) bc_save_early(r->bc[i]);
 }
@@ -471,8 +474,8 @@ static void init_run(run *r, uint64_t seed) {
   static const uint64_t sizes[] = {1, 500, 3000, 20000, 100000, 1 << 30};
 
   *r = (run){.seed = seed, .rng = seed, .n_handles = 2 + (uint32_t)(seed % (MAX_HANDLES - 1))};
+  r->auto_merge = seed % 5 >= 3;
   bitcask_options_init(&r->o);
-  r->o.auto_merge = false;
   r->o.create = true;
   r->o.max_file_size = sizes[below(r, 6)];
   r->o.mmap = seed % 2;
@@ -521,7 +524,7 @@ static void run_seed(uint64_t seed, long n_ops) {
 
 static void random_operations(void) {
   const char *s = getenv("SEED"), *n = getenv("MODEL_OPS");
-  long left = n ? atol(n) : 240000;
+  long left = n ? atol(n) : 400000;
   const long each = 8000;
 
   if (s) {

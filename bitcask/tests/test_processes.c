@@ -51,13 +51,13 @@ static void share(const char *path, bool create) {
   close(fd);
 }
 
-static bitcask *open_dir(bitcask_sync_mode sync, int timeout_ms) {
+static bitcask *open_merging(bitcask_sync_mode sync, int timeout_ms, bool auto_merge) {
   bitcask_options o;
   bitcask *bc = NULL;
   bitcask_error e;
 
   bitcask_options_init(&o);
-  o.auto_merge = false;
+  o.auto_merge = auto_merge;
   o.sync = sync;
   o.timeout_ms = timeout_ms;
   o.max_file_size = 4000;
@@ -66,6 +66,10 @@ static bitcask *open_dir(bitcask_sync_mode sync, int timeout_ms) {
     return NULL;
   }
   return bc;
+}
+
+static bitcask *open_dir(bitcask_sync_mode sync, int timeout_ms) {
+  return open_merging(sync, timeout_ms, false);
 }
 
 /* Starts this program in another part; waits until it says that it is ready. */
@@ -172,24 +176,26 @@ static int write_changes(bitcask *bc, unsigned long n, bitcask_error *e) {
   return rc;
 }
 
-/* Writes until it is killed. */
+/* Writes until it is killed.  The mode is that of sync; with 3 added, it merges by
+** itself. */
 static int part_victim(const char *mode) {
   bitcask_merge_options all = {.kind = BITCASK_MERGE_ALL};
   bitcask_error e;
   bitcask *bc;
-  bitcask_sync_mode sync = (bitcask_sync_mode)atoi(mode);
+  bitcask_sync_mode sync = (bitcask_sync_mode)(atoi(mode) % 3);
+  bool auto_merge = atoi(mode) >= 3;
 
   atomic_store(&sh->ready, 1);
-  bc = open_dir(sync, 0);
+  bc = open_merging(sync, 0, auto_merge);
   for (unsigned long n = atomic_load(&sh->acked) + 1; bc; n++) {
     int rc;
     atomic_store(&sh->begun, n);
     if ((rc = write_changes(bc, n, &e))) break;
     atomic_store(&sh->acked, n);
-    if (n % 23 == 0 && (rc = bitcask_merge(bc, &all, NULL, &e))) break;
+    if (n % (auto_merge ? 211 : 23) == 0 && (rc = bitcask_merge(bc, &all, NULL, &e))) break;
     if (n % 71 == 0) {
       if (bitcask_close(bc, &e)) break;
-      if (!(bc = open_dir(sync, 0))) return 1;
+      if (!(bc = open_merging(sync, 0, auto_merge))) return 1;
     }
   }
   fprintf(stderr, "the victim: %s\n", e.text);
@@ -244,7 +250,7 @@ static void nothing_is_lost_by_kill(void) {
 
   setup();
   for (int i = 0; i < kills && !test_bad; i++) {
-    char mode[2] = {(char)('0' + i % 3), 0};
+    char mode[2] = {(char)('0' + i % 6), 0};
     pid_t pid = start("victim", mode);
     usleep((useconds_t)(mem_random(&rng) % 30000));
     expect_kill(pid);
@@ -288,7 +294,7 @@ static int add_one(bitcask *bc, bitcask_error *e) {
 }
 
 static int part_adder(const char *times) {
-  bitcask *bc = open_dir(BITCASK_SYNC_OFF, 30000);
+  bitcask *bc = open_merging(BITCASK_SYNC_OFF, 30000, strchr(times, 'm') != NULL);
   bitcask_error e;
 
   atomic_store(&sh->ready, 1);
@@ -308,7 +314,7 @@ static void writers_take_turns(void) {
   bitcask_error e = {0};
 
   setup();
-  for (int i = 0; i < 4; i++) pids[i] = start("adder", "100");
+  for (int i = 0; i < 4; i++) pids[i] = start("adder", i % 2 ? "100" : "100 m");
   for (int i = 0; i < 4; i++) expect_exit(pids[i]);
   bc = open_dir(BITCASK_SYNC_FULL, 0);
   CHECK_OK(bitcask_get(bc, "count", 5, &buf, &e), &e);
@@ -464,7 +470,8 @@ static int part_follower(const char *arg) {
   return rc ? 1 : CHILD_OK;
 }
 
-static void write_and_merge(bitcask *bc, double seconds) {
+/* By bitcask_merge, unless the handle does so by itself. */
+static void write_and_merge(bitcask *bc, double seconds, bool auto_merge) {
   bitcask_merge_options all = {.kind = BITCASK_MERGE_ALL};
   bitcask_error e = {0};
   double end = now() + seconds;
@@ -475,11 +482,11 @@ static void write_and_merge(bitcask *bc, double seconds) {
     CHECK_OK(bitcask_put(bc, "count", 5, text, k, &e), &e);
     atomic_store(&sh->acked, n);
     CHECK_OK(bitcask_put(bc, key, (size_t)sprintf(key, "key%lu", n % N_KEYS), text, k, &e), &e);
-    if (n % 20 == 0) CHECK_OK(bitcask_merge(bc, &all, NULL, &e), &e);
+    if (n % 20 == 0 && !auto_merge) CHECK_OK(bitcask_merge(bc, &all, NULL, &e), &e);
   }
 }
 
-static void readers_follow_writes_and_merges(void) {
+static void run_followers(bool auto_merge) {
   static const char *const kinds[] = {"r", "w", "r", "w"};
   pid_t pids[4];
   bitcask *bc;
@@ -487,14 +494,14 @@ static void readers_follow_writes_and_merges(void) {
   char key[16];
 
   setup();
-  bc = open_dir(BITCASK_SYNC_OFF, 10000);
+  bc = open_merging(BITCASK_SYNC_OFF, 10000, auto_merge);
   for (unsigned i = 0; i < N_KEYS; i++) {
     size_t n = (size_t)sprintf(key, "key%u", i);
     CHECK_OK(bitcask_put(bc, key, n, "start", 5, &e), &e);
   }
   CHECK_OK(bitcask_put(bc, "count", 5, "1", 2, &e), &e);
   for (int i = 0; i < 4; i++) pids[i] = start("follower", kinds[i]);
-  write_and_merge(bc, 3);
+  write_and_merge(bc, 2, auto_merge);
   atomic_store(&sh->stop, 1);
   for (int i = 0; i < 4; i++) expect_exit(pids[i]);
   CHECK_EQ(atomic_load(&sh->failed), 0);
@@ -502,6 +509,9 @@ static void readers_follow_writes_and_merges(void) {
   CHECK_OK(bitcask_close(bc, &e), &e);
   teardown();
 }
+
+static void readers_follow_writes_and_merges(void) { run_followers(false); }
+static void readers_follow_one_that_merges_by_itself(void) { run_followers(true); }
 
 /* ------------------------------------------------------------------------ fork */
 
@@ -571,6 +581,7 @@ int main(int argc, char **argv) {
   RUN(killed_holder_does_not_block);
   RUN(closed_writer_does_not_block);
   RUN(readers_follow_writes_and_merges);
+  RUN(readers_follow_one_that_merges_by_itself);
   RUN(forked_child_is_refused);
   return test_done();
 }

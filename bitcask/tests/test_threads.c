@@ -269,6 +269,8 @@ static void *merger(void *arg) {
     bitcask_file_stat *files;
     size_t n;
     if (bitcask_merge(bc, &o, NULL, &e)) bad("merge", &e);
+    /* Else it would leave nothing to those that commit. */
+    if (opt.auto_merge) usleep(50000);
     if (bitcask_files(bc, &files, &n, &e))
       bad("files", &e);
     else
@@ -281,7 +283,7 @@ static void *merger(void *arg) {
 
 /* ------------------------------------------------------------------------ runs */
 
-static void run_threads(bool mmap, bool saves) {
+static void run_threads(bool mmap, bool saves, bool auto_merge) {
   pthread_t threads[N_READERS + 5];
   unsigned seeds[N_READERS], n = 0;
   const char *s = getenv("SECONDS_EACH");
@@ -291,7 +293,7 @@ static void run_threads(bool mmap, bool saves) {
 
   dir = path;
   bitcask_options_init(&opt);
-  opt.auto_merge = false;
+  opt.auto_merge = auto_merge;
   opt.sync = saves ? BITCASK_SYNC_NORMAL : BITCASK_SYNC_OFF;
   opt.mmap = mmap;
   opt.max_file_size = saves ? 4 << 10 : 64 << 10;
@@ -323,14 +325,18 @@ static void run_threads(bool mmap, bool saves) {
   tempdir_remove(path);
 }
 
-static void with_mmap(void) { run_threads(true, false); }
-static void with_pread(void) { run_threads(false, false); }
-static void with_checkpoints(void) { run_threads(true, true); }
+static void with_mmap(void) { run_threads(true, false, false); }
+static void with_pread(void) { run_threads(false, false, false); }
+static void with_checkpoints(void) { run_threads(true, true, false); }
+static void with_auto_merge(void) { run_threads(true, false, true); }
+static void with_auto_merge_and_checkpoints(void) { run_threads(false, true, true); }
 
 int main(void) {
   RUN(with_mmap);
   RUN(with_pread);
   RUN(with_checkpoints);
+  RUN(with_auto_merge);
+  RUN(with_auto_merge_and_checkpoints);
   printf("%lu writes, %lu reads, %lu snapshots, %lu taken up again, %lu merges, %lu opens\n",
          n_writes, n_reads, n_snapshots, n_parked, n_merges, n_opens);
   return test_done();

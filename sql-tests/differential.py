@@ -6,9 +6,9 @@
 Every round runs the same statements on two databases: multi-row inserts, updates
 and deletes in every conflict mode, transactions, savepoints, statements that
 fail half-way, connections that are closed.  On bitcask's side merges run in
-between, and queries are left half-way and read on later: their rows must be those
-of the moment they began at, which on the other side are read at once.  A second
-connection looks on: it sees what is committed and nothing else.  In the one, t and u
+between, in half of the rounds by themselves as well, and queries are left half-way
+and read on later: their rows must be those of the moment they began at, which on the
+other side are read at once.  A second connection looks on: it sees what is committed and nothing else.  In the one, t and u
 are bitcask tables; in the other, they are ordinary tables WITHOUT ROWID, with the same
 columns, which are of another shape every two rounds.
 After each statement the result rows, the error code and text, changes(), the
@@ -27,6 +27,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 MODULE = os.path.abspath(os.environ.get("BITCASK_SO", HERE + "/../build/bitcask.so"))
 STATEMENTS = 150
 FILE_SIZE = 2000  # bytes: files are sealed, and merged, all the time
+MERGES = ["", ", merge=manual"]  # by default also by themselves
 MAX_QUERIES = 3   # left half-way at a time
 MODES = ["", "", "", "", "", " OR ABORT", " OR FAIL", " OR IGNORE", " OR REPLACE", " OR REPLACE", " OR ROLLBACK"]
 # Columns; are the keys numbers; are there columns extra and n.
@@ -40,14 +41,14 @@ NATIVE = "CREATE TABLE %s(%s) WITHOUT ROWID"
 class Bitcask:
     """A database whose tables are bitcask's."""
 
-    def __init__(self, directory, shared, columns):
+    def __init__(self, directory, shared, columns, options=""):
         self.path = directory + "/bitcask.db"
         self.shared = shared
         self.open()
         for table in "tu":
             store = "shared" if shared else "store-" + table
-            self.db.execute("CREATE VIRTUAL TABLE %s USING bitcask('%s', %s, sync=off, max_file_size=%d)"
-                            % (table, store, columns, FILE_SIZE))
+            self.db.execute("CREATE VIRTUAL TABLE %s USING bitcask('%s', %s, sync=off, max_file_size=%d%s)"
+                            % (table, store, columns, FILE_SIZE, options))
 
     def connect(self):
         db = sqlite3.connect(self.path, isolation_level=None)
@@ -89,7 +90,7 @@ class Bitcask:
 class Native(Bitcask):
     """The same with ordinary tables; shared: u is another name of t."""
 
-    def __init__(self, directory, shared, columns):
+    def __init__(self, directory, shared, columns, options=""):
         self.path = directory + "/native.db"
         self.shared = shared
         self.open()
@@ -306,7 +307,8 @@ def play(seed):
     generator = Generator(rng, numbers, extra)
     history = []
     with tempfile.TemporaryDirectory() as directory:
-        sides = [kind(directory, seed % 2 == 1, columns) for kind in (Bitcask, Native)]
+        options = rng.choice(MERGES)
+        sides = [kind(directory, seed % 2 == 1, columns, options) for kind in (Bitcask, Native)]
         queries = Queries(rng, *sides)
         for i in range(STATEMENTS):
             look = i % 5 == 0 or i == STATEMENTS - 1

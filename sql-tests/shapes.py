@@ -7,7 +7,8 @@ A round declares t with a key of random type, anywhere among one to five value
 columns of random types, once USING bitcask and once as an ordinary table WITHOUT
 ROWID.  Then both get the same random statements; rows, error code and text,
 changes(), last_insert_rowid() and the transaction state must agree.  n is an
-ordinary table in both, to join with.  Every fifth database is in UTF-16.
+ordinary table in both, to join with.  Every fifth database is in UTF-16.  In half of
+the rounds files are small, and in most of those they are merged by themselves.
 
 What README says to differ is not generated: keys of another type than the column,
 NULL and other types for a value that is raw bytes.  Nor is what depends on the
@@ -36,6 +37,7 @@ NUMBERS = [0, 1, -1, 2, 5, 10, 127, 128, -129, 65536, 2**31, 2**47, 2**53 + 1, 2
 TEXTS = ["", " ", "a", "A", "b", "ab", "aB", "Ab", "abc", "a%", "a_", "a*", "ä", "\U0001f600", "\uffee", "a ", "5", "05",
          "5.0", " 5", "5 ", "5x", "+5", "-1", "1e1", "5e-1", "0x10", "9223372036854775807", "9223372036854775808", "-0"]
 BLOBS = [b"", b"\0", b"5", b"a", b"A", b"ab", b"\xff", b"a\0b"]
+OPTIONS = ["", "", ", merge=manual", ", max_file_size=1000", ", max_file_size=1000", ", max_file_size=1000, merge=manual"]
 COLLATIONS = ["", "", " COLLATE NOCASE", " COLLATE RTRIM", " COLLATE BINARY"]
 INEQUALITIES = ["<>", "<", "<=", ">", ">=", "IS NOT"]
 # Where rows are put in order a column that equals something is, for SQLite, one value,
@@ -68,6 +70,7 @@ class Schema:
         self.columns = list(values)
         self.columns.insert(rng.choice([0, 0, rng.randrange(len(values) + 1)]), "k")
         self.utf16 = rng.random() < 0.2
+        self.options = rng.choice(OPTIONS)
 
     def definition(self, is_native):
         def column(c):
@@ -77,7 +80,7 @@ class Schema:
         columns = ", ".join(map(column, self.columns))
         if is_native:
             return "CREATE TABLE t(%s) WITHOUT ROWID" % columns
-        return "CREATE VIRTUAL TABLE t USING bitcask('store', %s, sync=off)" % columns
+        return "CREATE VIRTUAL TABLE t USING bitcask('store', %s, sync=off%s)" % (columns, self.options)
 
 
 class Side:

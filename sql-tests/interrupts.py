@@ -26,7 +26,7 @@ def connect():
     db.enable_load_extension(True)
     db.load_extension(MODULE)
     db.create_function("stop", 1, lambda value: (db.interrupt(), value)[1])
-    db.execute("CREATE VIRTUAL TABLE kv USING bitcask('store', sync=off, max_file_size='16k')")
+    db.execute("CREATE VIRTUAL TABLE kv USING bitcask('store', sync=off, max_file_size='16k', merge=manual)")
     fill(db, "first")
     return db
 

@@ -1,5 +1,5 @@
 -- A copy of one moment, which is a directory like any other.
-CREATE VIRTUAL TABLE kv USING bitcask('data', max_file_size=200);
+CREATE VIRTUAL TABLE kv USING bitcask('data', max_file_size=200, merge=manual);
 SELECT bitcask_backup('kv', 'of-nothing');
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20)
   INSERT INTO kv SELECT 'k' || i, 'value ' || i FROM n;

@@ -1,6 +1,6 @@
 -- Hint files are a short cut, never believed over the data: a damaged one is
 -- found out and made anew, one that is missing costs nothing but time.
-CREATE VIRTUAL TABLE kv USING bitcask('data', max_file_size=200);
+CREATE VIRTUAL TABLE kv USING bitcask('data', max_file_size=200, merge=manual);
 INSERT INTO kv VALUES ('a', zeroblob(200));
 INSERT INTO kv VALUES ('b', zeroblob(200));
 INSERT INTO kv VALUES ('c', zeroblob(200));

@@ -1,5 +1,5 @@
 -- What basho/bitcask has merged, marked and not removed yet is not read.
-CREATE VIRTUAL TABLE kv USING bitcask('data', max_file_size=100);
+CREATE VIRTUAL TABLE kv USING bitcask('data', max_file_size=100, merge=manual);
 INSERT INTO kv VALUES ('a', zeroblob(60));
 INSERT INTO kv VALUES ('b', zeroblob(60));
 INSERT INTO kv VALUES ('c', zeroblob(60));

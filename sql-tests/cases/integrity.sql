@@ -1,5 +1,5 @@
 -- PRAGMA integrity_check looks into the files, quick_check at their structure.
-CREATE VIRTUAL TABLE kv USING bitcask('data', max_file_size=100);
+CREATE VIRTUAL TABLE kv USING bitcask('data', max_file_size=100, merge=manual);
 CREATE VIRTUAL TABLE fine USING bitcask('fine');
 CREATE TABLE plain(a);
 INSERT INTO kv VALUES ('a', 'the first value, of a file of its own'), ('b', 'the second value');

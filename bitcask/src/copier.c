@@ -335,16 +335,19 @@ int bc_copier_drop_leftovers(bc_copier *c) {
   return !rc && c->out ? flush(c) : rc;
 }
 
-static int unlink_input(bc_copier *c, const char *dir, uint32_t id) {
+/* *gone: the data file has no such name any more. */
+static int unlink_input(bc_copier *c, const char *dir, uint32_t id, bool *gone) {
   const bc_env *env = c->bc->env;
   bitcask_buf from = {0}, to = {0};
   int rc = BITCASK_OK, e = 0;
 
+  *gone = false;
   /* The hint first: a hint without its data file would block basho/bitcask. */
   if (bc_name_hint(&from, dir, id, "")) {
     rc = bc_err_nomem(c->err);
   } else {
     e = env->unlink(env->ctx, (char *)from.data);
+    if (!e) c->in->has_hint = false;
     if (e == ENOENT) e = 0;
   }
   if (!rc && !e) {
@@ -353,6 +356,7 @@ static int unlink_input(bc_copier *c, const char *dir, uint32_t id) {
     } else {
       e = c->damaged ? env->rename(env->ctx, (char *)from.data, (char *)to.data)
                      : env->unlink(env->ctx, (char *)from.data);
+      *gone = !e;
     }
   }
   if (!rc && !e) e = env->sync_dir(env->ctx, dir);
@@ -368,9 +372,18 @@ static void count_step(bitcask *bc) {
   atomic_store(&bc->merges, bc_state_merges(&bc->state));
 }
 
+/* With `lock`: it could not be removed, and is a file of dead records now. */
+static void keep_input(bc_copier *c) {
+  bc_datafile_ref(c->in);
+  if (!bc_store_add_file(c->bc, c->in, NULL)) return;
+  bc_datafile_unref(c->in);
+  atomic_store(&c->bc->stale, true); /* load it again */
+}
+
 int bc_copier_retire(bc_copier *c) {
   bitcask *bc = c->bc;
   uint32_t id = c->in->id;
+  bool gone = true;
   int rc;
 
   /* What could not be looked up may be live. */
@@ -385,9 +398,9 @@ int bc_copier_retire(bc_copier *c) {
   bc->is_removing = true;
   bc->removing = id;
   pthread_rwlock_unlock(&bc->lock);
-  if (!rc) rc = unlink_input(c, bc->dir, id);
+  if (!rc) rc = unlink_input(c, bc->dir, id, &gone);
   pthread_rwlock_wrlock(&bc->lock);
-  if (rc) atomic_store(&bc->stale, true); /* it is still there, and may be loaded again */
+  if (!gone) keep_input(c);
   count_step(bc); /* ... and let go of your mappings of it, or look what is there */
   bc->is_removing = false;
   pthread_rwlock_unlock(&bc->lock);
@@ -482,14 +495,9 @@ int bc_copier_reserve(bc_copier *c, const bitcask_file_stat *f, size_t n_files) 
   bitcask *bc = c->bc;
   bc_commit_point p = bc_point(bc);
   uint64_t live = 0, n, base = p.active_id > bc->max_id ? p.active_id : bc->max_id;
-  bool active_too = false;
-  size_t i;
   int rc;
 
-  for (i = 0; i < n_files; i++) {
-    live += f[i].total_bytes;
-    if (f[i].file_id == p.active_id) active_too = true;
-  }
+  for (size_t i = 0; i < n_files; i++) live += f[i].total_bytes;
   /* Each output but the last is more than half full, or holds one record. */
   n = 2 * (live / bc->opt.max_file_size) + 1;
   if (n > live / BC_RECORD_HEADER_SZ + 1) n = live / BC_RECORD_HEADER_SZ + 1;
@@ -500,6 +508,6 @@ int bc_copier_reserve(bc_copier *c, const bitcask_file_stat *f, size_t n_files) 
   c->first_out = c->next_out = (uint32_t)base + 1;
   c->last_out = (uint32_t)(base + n);
   bc_copier_begin(c);
-  rc = bc_rotate(bc, c->last_out + 1, !active_too, c->err);
+  rc = bc_rotate(bc, c->last_out + 1, c->err);
   return rc ? rc : pin_stable(c, c->last_out + 1);
 }

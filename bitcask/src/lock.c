@@ -70,6 +70,7 @@ int bc_lock_merge(bc_state *st, bitcask_error *err) {
   int e = try_lock(st, MERGE_BYTE, BC_LOCK_EXCLUSIVE);
   if (e == EAGAIN) return bc_err(err, BITCASK_BUSY, "another process is merging this directory");
   if (e) return bc_err_os(err, e, "cannot lock %s", BC_STATE_NAME);
+  bc_state_set_merging(st, false); /* one that was killed may have left it */
   /* The last one died over a removal, or with the machine. */
   if (bc_is_removing(bc_state_merges(st))) bc_state_count_merge(st);
   return BITCASK_OK;

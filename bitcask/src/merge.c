@@ -92,18 +92,18 @@ static int plan(merger *m) {
   return rc ? rc : bc_copier_reserve(&m->c, m->input, m->n_inputs);
 }
 
-/* A step of upkeep is over in a moment; a merge is not. */
+/* A step of upkeep, or a repair, is over in a moment; a merge is not. */
 static int lock_merge(bitcask *bc, bitcask_error *err) {
   uint64_t start = bc->env->monotonic_ms(bc->env->ctx);
   int rc;
 
   while ((rc = bc_lock_merge(&bc->state, err)) == BITCASK_BUSY &&
-         bc_state_is_stepping(&bc->state) &&
+         !bc_state_is_merging(&bc->state) &&
          bc->env->monotonic_ms(bc->env->ctx) - start < STEPS_MS) {
     bc_err_clear(err);
     bc->env->sleep_us(bc->env->ctx, 200);
   }
-  if (!rc) bc_state_set_stepping(&bc->state, false);
+  if (!rc) bc_state_set_merging(&bc->state, true);
   return rc;
 }
 
@@ -143,6 +143,7 @@ static int run(merger *m, int timeout_ms) {
   if (!rc) rc = merge_inputs(m);
   bc_copier_end(&m->c);
   if (m->n_inputs) bc_seal_below(bc, bc_point(bc).active_id);
+  bc_state_set_merging(&bc->state, false);
   bc_unlock_merge(&bc->state);
   free(m->input);
   return rc;

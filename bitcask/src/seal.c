@@ -171,7 +171,7 @@ static int take_next(bitcask *bc, bitcask_error *err) {
   bc_sealing other = bc_state_sealing(&bc->state);
   uint32_t from = bc_state_unsealed(&bc->state), rest;
   bc_datafile *df;
-  bool fits = false;
+  bool fits = false, exists;
   sealer *s;
   int rc;
 
@@ -183,13 +183,14 @@ static int take_next(bitcask *bc, bitcask_error *err) {
     bc_state_move_unsealed(&bc->state, from, rest);
     return BITCASK_OK;
   }
-  if (bc_hint_exists(bc->env, bc->dir, df->id)) {
+  rc = bc_hint_exists(bc->env, bc->dir, df->id, &exists, err);
+  if (!rc && exists) {
     df->has_hint = true; /* another process has written it */
     bc_datafile_unref(df);
     return take_next(bc, err);
   }
-  s = calloc(1, sizeof *s);
-  rc = s ? begin(bc, s, df, &fits, err) : bc_err_nomem(err);
+  s = rc ? NULL : calloc(1, sizeof *s);
+  if (!rc) rc = s ? begin(bc, s, df, &fits, err) : bc_err_nomem(err);
   if (rc || !fits) {
     /* Not as long as it should be: a matter for the next repair. */
     if (!rc) bc_state_move_unsealed(&bc->state, from, df->id + 1);

@@ -55,7 +55,7 @@ struct bc_state_page {
   _Atomic uint64_t sealing_token;
   _Atomic uint32_t sealing_id;
   _Atomic uint32_t sealing_pid;
-  _Atomic uint32_t stepping;
+  _Atomic uint32_t merging;
   uint8_t unused1[512 - 180];
   struct stable stable0;
   uint8_t unused2[512 - sizeof(struct stable)];
@@ -173,7 +173,7 @@ int bc_state_map_write(bc_state *st, const char *dir, bool *fresh) {
     bc_state_set_session(st, NULL);
     bc_state_set_sealing(st, NULL);
     atomic_store_explicit(&st->page->unsealed, 0, memory_order_relaxed);
-    bc_state_set_stepping(st, false);
+    bc_state_set_merging(st, false);
     atomic_store_explicit(&st->page->debt, 0, memory_order_relaxed);
   }
   return 0;
@@ -379,10 +379,10 @@ void bc_state_set_sealing(bc_state *st, const bc_sealing *s) {
   atomic_store_explicit(&st->page->sealing_id, s->id, memory_order_release);
 }
 
-bool bc_state_is_stepping(const bc_state *st) {
-  return st->page && atomic_load_explicit(&st->page->stepping, memory_order_acquire);
+bool bc_state_is_merging(const bc_state *st) {
+  return st->page && atomic_load_explicit(&st->page->merging, memory_order_acquire);
 }
 
-void bc_state_set_stepping(bc_state *st, bool yes) {
-  atomic_store_explicit(&st->page->stepping, yes, memory_order_release);
+void bc_state_set_merging(bc_state *st, bool yes) {
+  atomic_store_explicit(&st->page->merging, yes, memory_order_release);
 }

@@ -151,9 +151,10 @@ typedef struct bc_sealing {
 bc_sealing bc_state_sealing(const bc_state *st);
 void bc_state_set_sealing(bc_state *st, const bc_sealing *s); /* NULL: none */
 
-/* Is the merge lock held for one step only, and worth waiting for? */
-bool bc_state_is_stepping(const bc_state *st);
-void bc_state_set_stepping(bc_state *st, bool yes);
+/* Is the merge lock held for a whole merge, and not worth waiting for?  May be left
+** over from one that was killed. */
+bool bc_state_is_merging(const bc_state *st);
+void bc_state_set_merging(bc_state *st, bool yes);
 
 /* Fairness between busy writers: when somebody last waited, monotonic ms. */
 uint64_t bc_state_waited_at(const bc_state *st);

@@ -267,7 +267,7 @@ static int choose_file(bitcask_txn *txn, uint64_t size, bitcask_error *err) {
     /* An earlier prepare may have left its bytes in this file. */
     rc = take_back(txn, txn->point.committed, err);
     if (!rc) rc = bc_next_id(bc, &id, err);
-    if (!rc) rc = bc_rotate(bc, id, true, err);
+    if (!rc) rc = bc_rotate(bc, id, err);
     if (rc) return rc;
     txn->point = bc_point(bc);
     bc_datafile_unref(txn->df);
@@ -455,7 +455,7 @@ static void write_behind(bitcask_txn *txn, uint64_t end) {
 
 void bitcask_txn_publish(bitcask_txn *txn) {
   bitcask *bc = txn->bc;
-  bool save;
+  bool rotated;
   bc_commit_point p = txn->point;
   uint64_t written = 0, dead = 0;
 
@@ -482,11 +482,14 @@ void bitcask_txn_publish(bitcask_txn *txn) {
     }
   }
   bc_state_set_tail(&bc->state, BC_TAIL_CLEAN);
-  save = bc->rotated;
+  rotated = bc->rotated;
   bc->rotated = false;
   discard(txn);
   bc_writer_leave(bc);
-  if (save) bc_save(bc, BC_ROTATE_SHARE);
+  if (rotated) {
+    bc_seal_some(bc);
+    bc_save(bc, BC_ROTATE_SHARE);
+  }
   if (written) bc_upkeep(bc, written, dead);
 }
 

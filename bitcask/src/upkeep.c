@@ -59,6 +59,16 @@ static int next_input(bitcask *bc, const bc_session *s, uint32_t after, uint32_t
   return rc;
 }
 
+/* What has expired died without a commit that could have done the work for it. */
+static uint64_t expired_bytes(const bitcask *bc, const bitcask_file_stat *f, size_t n) {
+  uint32_t cutoff = bc_store_cutoff(bc);
+  uint64_t sum = 0;
+  for (size_t i = 0; i < n; i++) {
+    if (f[i].newest_tstamp < cutoff) sum += f[i].live_bytes;
+  }
+  return sum;
+}
+
 /* If a merge is due: seal the active file, reserve ids for outputs, and note the first
 ** input. */
 static int start_session(bitcask *bc, bool *did, bitcask_error *err) {
@@ -78,6 +88,7 @@ static int start_session(bitcask *bc, bool *did, bitcask_error *err) {
     }
     if (!rc) {
       *did = true;
+      bc_state_add_debt(&bc->state, PER_BYTE_DEAD * expired_bytes(bc, f, n));
       bc_state_set_session(&bc->state, &(bc_session){.input = f[0].file_id,
                                                      .first_id = c.next_out,
                                                      .next_id = c.next_out,
@@ -98,7 +109,7 @@ static int take_up_output(bc_copier *c, const bc_session *s) {
   int rc = BITCASK_OK;
 
   if (!df) return BITCASK_OK;
-  if (!df->writable) rc = bc_datafile_reopen(df, bc->dir, BC_OPEN_WRITE, c->err);
+  if (!df->writable) rc = bc_datafile_reopen(df, bc->dir, BC_OPEN_WRITE, NULL, c->err);
   if (rc || bc->env->size(bc->env->ctx, df->fd, &on_disk) || on_disk != s->end ||
       atomic_load(&df->size) != s->end || df->has_hint) {
     bc_datafile_unref(df);
@@ -146,7 +157,7 @@ static int retire(bc_copier *c) {
     return BITCASK_OK;
   }
   /* While it has a name. */
-  rc = bc_datafile_reopen(c->in, bc->dir, BC_OPEN_WRITE, c->err);
+  rc = bc_datafile_reopen(c->in, bc->dir, BC_OPEN_WRITE, NULL, c->err);
   if (!rc) rc = bc_copier_retire(c);
   if (!rc) let_go_later(bc, c->in);
   return rc;
@@ -161,8 +172,10 @@ static int work_on_input(bc_copier *c, bc_session *s) {
     } else {
       rc = bc_copier_copy(c, s->at, s->at + step_size(c->bc), &s->at);
     }
-    /* What steps leave behind is on the disk: so none of them has much to sync. */
-    if (!rc && c->out) rc = bc_store_sync(c->bc, c->out, c->err);
+    /* Each half MiB: so no step has much to sync, the last one neither. */
+    if (!rc && c->out && c->out_size / STEP_SZ != s->end / STEP_SZ) {
+      rc = bc_store_sync(c->bc, c->out, c->err);
+    }
     if (rc || (s->at < c->in_size && !c->damaged)) return rc;
     if (c->out && !c->damaged) return BITCASK_OK; /* enough for one step */
   }
@@ -271,13 +284,11 @@ static int step_locked(bitcask *bc, bool *did, bitcask_error *err) {
 static int step(bitcask *bc, bool *did, bitcask_error *err) {
   int rc;
 
-  if (!bc_store_take_merge(bc, true)) return BITCASK_OK;
+  if (!bc_store_take_merge(bc, true)) return BITCASK_BUSY;
   rc = bc_lock_merge(&bc->state, err);
   if (!rc) {
-    bc_state_set_stepping(&bc->state, true);
     rc = bc_refresh(bc, err);
     if (!rc) rc = step_locked(bc, did, err);
-    bc_state_set_stepping(&bc->state, false);
     bc_unlock_merge(&bc->state);
   }
   bc_store_end_merge(bc);
@@ -296,16 +307,16 @@ void bc_upkeep(bitcask *bc, uint64_t written, uint64_t dead) {
   while (steps-- && debt >= size && did && !rc) {
     did = false;
     rc = step(bc, &did, &e);
+    /* Somebody else is at it, or writing: next time. */
+    if (rc == BITCASK_BUSY) return;
     bc_state_pay_debt(&bc->state, size);
     debt -= size;
   }
-  /* Somebody else is at it, or writing: next time. */
-  if (rc == BITCASK_BUSY) return;
   if (rc) {
     bc_store_log(bc, "%s: merging by itself is put off: %s", bc->dir, e.text);
     bc->upkeep_from = AFTER_FAILURE * size;
   }
-  if (rc || !did) bc_state_pay_debt(&bc->state, UINT64_MAX);
+  if (rc || !did) bc_state_pay_debt(&bc->state, UINT64_MAX); /* there is no more to do */
 }
 
 int bc_upkeep_stop(bitcask *bc, bitcask_error *err) {

@@ -268,8 +268,7 @@ void bc_seal_all(bitcask *bc) {
   unlock_for_sealing(bc);
 }
 
-/* A small file's hint is written at once. */
-static void seal_some(bitcask *bc) {
+void bc_seal_some(bitcask *bc) {
   bitcask_error e = {0};
   bool did;
   if (!lock_for_sealing(bc)) return;
@@ -303,7 +302,7 @@ void bc_save(bitcask *bc, unsigned share) {
   bc_checkpoint_finish(c);
 }
 
-int bc_rotate(bitcask *bc, uint32_t id, bool hint, bitcask_error *err) {
+int bc_rotate(bitcask *bc, uint32_t id, bitcask_error *err) {
   bc_commit_point p = bc_point(bc);
   bool synced = bc->opt.sync != BITCASK_SYNC_OFF;
   /* Before anything goes to the next file: else a power cut could lose the end
@@ -319,8 +318,6 @@ int bc_rotate(bitcask *bc, uint32_t id, bool hint, bitcask_error *err) {
   bc->seen = (bc_position){id, 0};
   pthread_rwlock_unlock(&bc->lock);
   if (synced) bc_state_set_stable(&bc->state, &(bc_position){id, 0});
-  /* Without a sync there is no hint either: it must not know more than the disk. */
-  if (synced && hint) seal_some(bc);
   bc->rotated = synced;
   return BITCASK_OK;
 }

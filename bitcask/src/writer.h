@@ -15,10 +15,9 @@ int bc_writer_enter(bitcask *bc, int timeout_ms, bitcask_error *err);
 void bc_writer_leave(bitcask *bc);
 
 /*
-** As the writer: seal the active file and make `next_id` the active one.  Publishes.
-** `hint` false: the file is about to be merged and needs none.
+** As the writer: let the active file be and make `next_id` the active one.  Publishes.
 */
-int bc_rotate(bitcask *bc, uint32_t next_id, bool hint, bitcask_error *err);
+int bc_rotate(bitcask *bc, uint32_t next_id, bitcask_error *err);
 
 /* Sync every file that has bytes behind the stable position: mostly the active
 ** one alone. */
@@ -31,6 +30,10 @@ int bc_sync_all(bitcask *bc, bitcask_error *err);
 /* With the merge lock: give the files below `id` their hints.  A hint is a
 ** cache: that the disk is too full for it stops nothing. */
 void bc_seal_below(bitcask *bc, uint32_t id);
+
+/* After a commit that rotated: a small file's hint is written at once, that of a
+** large one begun. */
+void bc_seal_some(bitcask *bc);
 
 /* Give the sealed files their hints that have none yet; if somebody is merging that is
 ** left to him. */

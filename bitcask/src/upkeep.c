@@ -163,6 +163,13 @@ static int retire(bc_copier *c) {
   return rc;
 }
 
+/* Each half MiB, so that no step has much to sync, the last one neither; and under
+** sync=full nothing that is written is left to chance. */
+static bool is_to_be_synced(const bc_copier *c, const bc_session *s) {
+  return c->out && (c->bc->opt.sync == BITCASK_SYNC_FULL ? c->out_size != s->end
+                                                         : c->out_size / STEP_SZ != s->end / STEP_SZ);
+}
+
 static int work_on_input(bc_copier *c, bc_session *s) {
   int rc = BITCASK_OK;
 
@@ -172,10 +179,7 @@ static int work_on_input(bc_copier *c, bc_session *s) {
     } else {
       rc = bc_copier_copy(c, s->at, s->at + step_size(c->bc), &s->at);
     }
-    /* Each half MiB: so no step has much to sync, the last one neither. */
-    if (!rc && c->out && c->out_size / STEP_SZ != s->end / STEP_SZ) {
-      rc = bc_store_sync(c->bc, c->out, c->err);
-    }
+    if (!rc && is_to_be_synced(c, s)) rc = bc_store_sync(c->bc, c->out, c->err);
     if (rc || (s->at < c->in_size && !c->damaged)) return rc;
     if (c->out && !c->damaged) return BITCASK_OK; /* enough for one step */
   }

@@ -10,6 +10,7 @@
 #include "load.h"
 #include "lock.h"
 #include "name.h"
+#include "repair.h"
 #include "writer.h"
 
 enum {
@@ -29,6 +30,11 @@ static int progress(bc_copier *c) {
 }
 
 /* ------------------------------------------------------------------ output */
+
+/* Outputs are on the disk up to here. */
+static void note_synced(bc_copier *c, uint32_t id, uint64_t offset) {
+  bc_state_set_outputs(&c->bc->state, &(bc_outputs){{id, offset}, c->last_out});
+}
 
 static int open_output(bc_copier *c) {
   bitcask *bc = c->bc;
@@ -135,6 +141,12 @@ static int flush(bc_copier *c) {
   return rc;
 }
 
+int bc_copier_sync_output(bc_copier *c) {
+  int rc = bc_store_sync(c->bc, c->out, c->err);
+  if (!rc) note_synced(c, c->out->id, atomic_load(&c->out->size));
+  return rc;
+}
+
 int bc_copier_close_output(bc_copier *c) {
   bitcask *bc = c->bc;
   int rc, e;
@@ -152,6 +164,7 @@ int bc_copier_close_output(bc_copier *c) {
       if (!rc) c->out->has_hint = true;
     }
   }
+  if (!rc) note_synced(c, c->out->id + 1, 0);
   c->has_hint_writer = false;
   bc_datafile_settle(c->out);
   bc_datafile_unref(c->out);
@@ -388,7 +401,7 @@ int bc_copier_retire(bc_copier *c) {
 
   /* What could not be looked up may be live. */
   if (bc_keydir_view_error(c->view)) return bc_store_lost_keydir(bc, c->err);
-  rc = c->out ? bc_store_sync(bc, c->out, c->err) : BITCASK_OK;
+  rc = c->out ? bc_copier_sync_output(c) : BITCASK_OK;
   /* The log's newest records must outlive the older ones that are going. */
   if (!rc) rc = bc_sync_unstable(bc, c->err);
   if (rc) return rc;
@@ -485,10 +498,31 @@ int bc_copier_copy(bc_copier *c, uint64_t from, uint64_t stop_at, uint64_t *at) 
 
 /* All of the log is synced, and the outputs come below its new end.  That must be
 ** known on the disk before the first of them is: by an older position a torn
-** output would be taken for the torn end of the log, and what is above it cut. */
+** output would be taken for the torn end of the log, and what is above it cut.  So
+** must it be that they are outputs: else a torn one would be taken for damage. */
 static int pin_stable(bc_copier *c, uint32_t active_id) {
+  note_synced(c, c->next_out, 0);
   bc_state_set_stable(&c->bc->state, &(bc_position){active_id, 0});
   return bc_store_sync_state(c->bc, c->err);
+}
+
+int bc_copier_finish_others(bc_copier *c) {
+  bitcask *bc = c->bc;
+  bc_outputs o;
+  int rc = BITCASK_OK;
+
+  if (!bc_state_outputs(&bc->state, &o)) return BITCASK_OK;
+  pthread_rwlock_wrlock(&bc->lock);
+  for (size_t i = 0; i < bc->files->n && !rc; i++) {
+    const bc_datafile *df = bc->files->file[i];
+    if (df->id < o.synced.file_id || df->id > o.last_id || df->has_hint) continue;
+    /* All that others may have published of it must be known. */
+    rc = bc_catch_up(bc, BC_TO_END, c->err);
+    if (!rc) rc = bc_repair(bc, true, c->err);
+    break;
+  }
+  pthread_rwlock_unlock(&bc->lock);
+  return rc;
 }
 
 int bc_copier_reserve(bc_copier *c, const bitcask_file_stat *f, size_t n_files) {

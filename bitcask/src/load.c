@@ -254,6 +254,21 @@ static uint64_t stable_in(const bitcask *bc, uint32_t id) {
   return id == p.file_id ? p.offset : 0;
 }
 
+/* Is file `id` an output of a merge that is at work, or was when somebody killed it
+** or the power failed?  Its end is not known. */
+static bool may_grow(const bitcask *bc, uint32_t id) {
+  const bc_outputs *o = &bc->outputs;
+  return o->last_id && o->synced.file_id <= id && id <= o->last_id;
+}
+
+/* The same for what is scanned.  An output lies below the stable position, and yet
+** what comes last in it may be half there: copies, the originals are not gone. */
+static uint64_t known_in(const bitcask *bc, const bc_datafile *df) {
+  const bc_outputs *o = &bc->outputs;
+  if (may_grow(bc, df->id)) return df->id == o->synced.file_id ? o->synced.offset : 0;
+  return df->foreign ? BC_STABLE_UNKNOWN : stable_in(bc, df->id);
+}
+
 static bool trusts_hint(const bitcask *bc, uint32_t id) {
   for (size_t i = 0; i < bc->n_distrusted; i++) {
     if (bc->distrusted[i] == id) return false;
@@ -264,7 +279,7 @@ static bool trusts_hint(const bitcask *bc, uint32_t id) {
 static int scan_data(loader *l) {
   bc_scan scan = {.from = l->from,
                   .limit = l->limit,
-                  .stable = l->df->foreign ? BC_STABLE_UNKNOWN : stable_in(l->bc, l->df->id),
+                  .stable = known_in(l->bc, l->df),
                   .fn = on_record,
                   .skipped = on_skipped,
                   .damaged = on_damaged,
@@ -352,7 +367,10 @@ static int replay(loader *l, bitcask_error *err) {
     rc = bc_hint_open(&l->hint, bc->env, bc->dir, l->df->id, l->limit, bc->opt.mmap, err);
     l->df->has_hint = !rc;
     l->by_hint = !rc;
-    if (rc == BITCASK_CORRUPT) {
+    /* An output that was listed before it was finished is longer now. */
+    if (rc == BITCASK_CORRUPT && may_grow(bc, l->df->id)) {
+      rc = BITCASK_OK;
+    } else if (rc == BITCASK_CORRUPT) {
       bc_store_log(bc, "%s/%u.bitcask.hint does not fit its data file, which is read instead",
                    bc->dir, l->df->id);
     } else if (rc && rc != BITCASK_NOTFOUND) {
@@ -713,6 +731,7 @@ static int pass(bitcask *bc, bc_catch_up_to to, bounds *b, bool *again, bitcask_
 
   if (rc) return rc;
   holding = hold_dead_tail(bc, to, b);
+  if (!bc_state_outputs(&bc->state, &bc->outputs)) bc->outputs = (bc_outputs){0};
   rc = bc_listing_read(&l, bc->env, bc->dir, err);
   if (!rc && !holding && to != BC_TO_END && !is_still_quiet(bc, b))
     b->foreign = b->whole_tail = false;
@@ -815,6 +834,7 @@ static int reload(const bitcask *bc, const bc_position *to, uint64_t seed, bc_ke
   pthread_rwlock_init(&own.lock, NULL);
   while (!rc && again && ++tries < MAX_RESTARTS) {
     again = false;
+    if (!bc_state_outputs(&own.state, &own.outputs)) own.outputs = (bc_outputs){0};
     rc = bc_listing_read(&l, bc->env, bc->dir, NULL);
     if (!rc) rc = walk(&own, &b, &l, &again, NULL);
     bc_listing_release(&l);

@@ -138,6 +138,7 @@ static int run(merger *m, int timeout_ms) {
   ** all further steps are our own. */
   rc = bc_refresh(bc, m->c.err);
   if (!rc) rc = bc_upkeep_stop(bc, m->c.err);
+  if (!rc) rc = bc_copier_finish_others(&m->c);
   if (!rc) rc = plan(m);
   bc_writer_leave(bc);
   if (!rc) rc = merge_inputs(m);

@@ -39,6 +39,15 @@ struct session {
   uint32_t unused;
 };
 
+/* The same for what a merge has written. */
+struct outputs {
+  _Atomic uint64_t offset;
+  _Atomic uint32_t file_id;
+  _Atomic uint32_t last_id;
+  _Atomic uint32_t crc; /* of the 16 bytes before, starting value 1 */
+  uint32_t unused;
+};
+
 struct bc_state_page {
   char magic[16];
   _Atomic uint64_t boot_id[2];
@@ -60,12 +69,18 @@ struct bc_state_page {
   struct stable stable0;
   uint8_t unused2[512 - sizeof(struct stable)];
   struct stable stable1;
-  uint8_t unused3[BC_STATE_SZ - 1024 - sizeof(struct stable)];
+  uint8_t unused3[512 - sizeof(struct stable)];
+  struct outputs outputs0;
+  uint8_t unused4[512 - sizeof(struct outputs)];
+  struct outputs outputs1;
+  uint8_t unused5[BC_STATE_SZ - 2048 - sizeof(struct outputs)];
 };
 
 _Static_assert(sizeof(struct bc_state_page) == BC_STATE_SZ, "layout of bitcask.state");
 _Static_assert(offsetof(struct bc_state_page, stable0) == 512, "layout of bitcask.state");
 _Static_assert(offsetof(struct bc_state_page, stable1) == 1024, "layout of bitcask.state");
+_Static_assert(offsetof(struct bc_state_page, outputs0) == 1536, "layout of bitcask.state");
+_Static_assert(offsetof(struct bc_state_page, outputs1) == 2048, "layout of bitcask.state");
 
 int bc_state_init(bc_state *st, const bc_env *env) {
   *st = (bc_state){.env = env, .pid = env->pid(env->ctx), .fd = -1, .read_fd = -1};
@@ -289,6 +304,46 @@ void bc_state_set_stable(bc_state *st, const bc_position *p) {
 
   if ((has_a || has_b) && !is_before(newest, p)) return;
   write_stable(newest == &a && has_a ? &st->page->stable1 : &st->page->stable0, p);
+}
+
+static uint32_t outputs_crc(const bc_outputs *o) {
+  return bc_crc32(position_crc(&o->synced), &o->last_id, sizeof o->last_id);
+}
+
+static bool read_outputs(const struct outputs *s, bc_outputs *out) {
+  out->synced.offset = atomic_load_explicit(&s->offset, memory_order_relaxed);
+  out->synced.file_id = atomic_load_explicit(&s->file_id, memory_order_relaxed);
+  out->last_id = atomic_load_explicit(&s->last_id, memory_order_relaxed);
+  return outputs_crc(out) == atomic_load_explicit(&s->crc, memory_order_relaxed);
+}
+
+static void write_outputs(struct outputs *s, const bc_outputs *o) {
+  atomic_store_explicit(&s->offset, o->synced.offset, memory_order_relaxed);
+  atomic_store_explicit(&s->file_id, o->synced.file_id, memory_order_relaxed);
+  atomic_store_explicit(&s->last_id, o->last_id, memory_order_relaxed);
+  atomic_store_explicit(&s->crc, outputs_crc(o), memory_order_relaxed);
+}
+
+/* *first: the newest is the first of the two.  False: there is none. */
+static bool newest_outputs(const struct bc_state_page *page, bc_outputs *out, bool *first) {
+  bc_outputs a, b;
+  bool has_a = read_outputs(&page->outputs0, &a), has_b = read_outputs(&page->outputs1, &b);
+  *first = has_a && !(has_b && is_before(&a.synced, &b.synced));
+  if (has_a || has_b) *out = *first ? a : b;
+  return has_a || has_b;
+}
+
+bool bc_state_outputs(const bc_state *st, bc_outputs *out) {
+  bool first;
+  return st->page && !memcmp(st->page->magic, MAGIC, sizeof MAGIC) &&
+         newest_outputs(st->page, out, &first);
+}
+
+void bc_state_set_outputs(bc_state *st, const bc_outputs *o) {
+  bc_outputs ignored;
+  bool first;
+  (void)newest_outputs(st->page, &ignored, &first);
+  write_outputs(first ? &st->page->outputs1 : &st->page->outputs0, o);
 }
 
 uint32_t bc_state_lock_pid(const bc_state *st) {

@@ -7,6 +7,7 @@
 **   - the stable position: up to where the log is known to be on stable
 **     storage.  It outlives a boot: it is advanced only after fdatasync has
 **     returned, so every version of the page that reaches the disk is true;
+**   - how much of a merge's outputs is, in the same way;
 **   - whether a writer is between its append and its publish.
 ** The file also carries the kernel locks of lock.h.
 **
@@ -35,6 +36,14 @@ typedef struct bc_position {
   uint32_t file_id;
   uint64_t offset;
 } bc_position;
+
+/* The outputs of the last merge: below the stable position, but what is in files
+** from synced.file_id to last_id, behind the first `offset` bytes of the former, is
+** not known to be on stable storage, or still growing. */
+typedef struct bc_outputs {
+  bc_position synced;
+  uint32_t last_id;
+} bc_outputs;
 
 typedef struct bc_state {
   const bc_env *env;
@@ -103,6 +112,10 @@ bool bc_state_sync_failed(const bc_state *st);
 bool bc_state_stable(const bc_state *st, bc_position *out);
 /* After fdatasync, under the write lock: never goes back. */
 void bc_state_set_stable(bc_state *st, const bc_position *p);
+
+/* False if none is known.  Set with the merge lock, after fdatasync; goes up. */
+bool bc_state_outputs(const bc_state *st, bc_outputs *out);
+void bc_state_set_outputs(bc_state *st, const bc_outputs *o);
 
 /* The pid that our lock files name, 0 if nobody's. */
 uint32_t bc_state_lock_pid(const bc_state *st);

@@ -81,7 +81,8 @@ static int start_session(bitcask *bc, bool *did, bitcask_error *err) {
     rc = bc_writer_enter(bc, 0, err);
     /* Outputs must not be more durable than what they stand above. */
     if (!rc) {
-      rc = bc_sync_all(bc, err);
+      rc = bc_copier_finish_others(&c);
+      if (!rc) rc = bc_sync_all(bc, err);
       if (!rc) rc = bc_copier_reserve(&c, f, n);
       bc_copier_end(&c);
       bc_writer_leave(bc);
@@ -179,7 +180,7 @@ static int work_on_input(bc_copier *c, bc_session *s) {
     } else {
       rc = bc_copier_copy(c, s->at, s->at + step_size(c->bc), &s->at);
     }
-    if (!rc && is_to_be_synced(c, s)) rc = bc_store_sync(c->bc, c->out, c->err);
+    if (!rc && is_to_be_synced(c, s)) rc = bc_copier_sync_output(c);
     if (rc || (s->at < c->in_size && !c->damaged)) return rc;
     if (c->out && !c->damaged) return BITCASK_OK; /* enough for one step */
   }
@@ -206,6 +207,7 @@ static int go_on(bitcask *bc, bc_session *s, bitcask_error *err) {
   rc = bc_copier_open(&c, in);
   if (!rc) rc = take_up_output(&c, s);
   if (!rc) rc = work_on_input(&c, s);
+  if (!rc && !s->input && c.out) rc = bc_copier_close_output(&c); /* that was the last */
   s->output = c.out ? c.out->id : 0;
   s->end = c.out_size;
   s->next_id = c.next_out;

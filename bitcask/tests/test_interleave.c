@@ -9,6 +9,7 @@
 
 #include "bitcask.h"
 #include "engine.h"
+#include "format.h"
 #include "store.h"
 #include "tempdir.h"
 #include "test.h"
@@ -26,6 +27,8 @@ static enum {
   STOP_AT_UNLINK,
   REMOVE_BESIDE_MERGE,
   REFRESH_AT_UNLINK,
+  LOOK_AT_WRITE,
+  DIE_AT_WRITE,
   MERGE_AT_OPEN
 } plan;
 static bitcask *writer;
@@ -491,6 +494,141 @@ static void removal_of_a_file_that_has_grown(void) {
   finish(reader);
 }
 
+/* ------------------------------- a merge elsewhere, and its output half written */
+
+enum { VALUE_SZ = 3000, FIRST_HALF = 1000 };
+
+static bitcask *late_reader; /* opens the directory in that moment */
+static unsigned n_logged;
+
+static void count_message(void *ctx, const char *text) {
+  (void)ctx;
+  (void)text;
+  n_logged++;
+}
+
+static void check_value(bitcask *bc, const char *key, const char *want, size_t n) {
+  bitcask_buf value = {0};
+  bitcask_error e;
+  CHECK_OK(bitcask_get(bc, key, strlen(key), &value, &e), &e);
+  if (value.size != n || memcmp(value.data, want, n)) TEST_FAIL("another value of %s", key);
+  bitcask_buf_free(&value);
+}
+
+/* The first bytes of an output are there; others look at it; then the rest comes. */
+static int write_in_two(void *ctx, int fd, struct iovec *iov, int n_iov, uint64_t offset) {
+  struct iovec half = {iov->iov_base, FIRST_HALF};
+  bitcask_error e;
+  int rc;
+  if (plan == IDLE || n_iov != 1 || iov->iov_len < VALUE_SZ)
+    return bc_env_posix.pwritev(ctx, fd, iov, n_iov, offset);
+  rc = bc_env_posix.pwritev(ctx, fd, &half, 1, offset);
+  if (plan == DIE_AT_WRITE) kill(getpid(), SIGKILL);
+  plan = IDLE;
+  CHECK_OK(bitcask_refresh(reader, &e), &e);
+  CHECK_OK(bitcask_open(dir, &options, &late_reader, &e), &e);
+  check_value(reader, "victim", "right", 5);
+  check_value(late_reader, "victim", "right", 5);
+  iov->iov_base = (char *)iov->iov_base + FIRST_HALF;
+  iov->iov_len -= FIRST_HALF;
+  return rc ? rc : bc_env_posix.pwritev(ctx, fd, iov, n_iov, offset + FIRST_HALF);
+}
+
+static void check_not_damaged(bitcask *bc) {
+  bitcask_file_stat *files;
+  bitcask_error e;
+  size_t n;
+  CHECK_OK(bitcask_files(bc, &files, &n, &e), &e);
+  for (size_t i = 0; i < n; i++) CHECK(!files[i].damaged);
+  bitcask_files_free(files);
+}
+
+/* A value of VALUE_SZ bytes near whose beginning is a whole record of "victim". */
+static void make_trap(uint8_t value[VALUE_SZ]) {
+  memset(value, 'x', VALUE_SZ);
+  bc_record_encode(value + 100, 1, "victim", 6, "wrong", 5);
+}
+
+/* Three files, of which the first begins with the value. */
+static void fill_with(const uint8_t value[VALUE_SZ]) {
+  bitcask_error e;
+  options.max_file_size = 500;
+  CHECK_OK(bitcask_open(dir, &options, &writer, &e), &e);
+  CHECK_OK(bitcask_put(writer, "trap", 4, value, VALUE_SZ, &e), &e);
+  CHECK_OK(bitcask_put(writer, "victim", 6, "right", 5, &e), &e);
+  CHECK_OK(bitcask_put(writer, "pad", 3, value, VALUE_SZ, &e), &e);
+  options.max_file_size = 100000; /* one output */
+}
+
+/* Half a record at the end of an output is neither damage nor a place to look for
+** records: the file grows. */
+static void output_half_written(void) {
+  static uint8_t value[VALUE_SZ];
+  bc_env merger_env = bc_env_posix;
+  bitcask_error e;
+
+  for (int trap = 0; trap < 2; trap++) {
+    setup();
+    memset(value, 'x', sizeof value);
+    if (trap) make_trap(value);
+    options.log = count_message;
+    n_logged = 0;
+    fill_with(value);
+    CHECK_OK(bitcask_close(writer, &e), &e);
+    merger_env.pwritev = write_in_two;
+    reader = open_hooked();
+    CHECK_OK(bc_open_env(dir, &options, &merger_env, &writer, &e), &e);
+    plan = LOOK_AT_WRITE;
+    CHECK_OK(merge_all(writer), &e);
+    CHECK_EQ(plan, IDLE);
+    for (int late = 0; late < 2; late++) {
+      bitcask *bc = late ? late_reader : reader;
+      check_value(bc, "victim", "right", 5);
+      check_value(bc, "trap", (char *)value, sizeof value);
+      check_value(bc, "pad", (char *)value, sizeof value);
+      check_not_damaged(bc);
+    }
+    CHECK_EQ(n_logged, 0);
+    CHECK_OK(bitcask_close(late_reader, &e), &e);
+    finish(reader);
+  }
+}
+
+/* The merger is killed there, and the next merge is that of a process which was there
+** all the time: the half stays no place to look for records. */
+static void output_half_written_by_the_dead(void) {
+  static uint8_t value[VALUE_SZ];
+  static const uint32_t ids[] = {3};
+  bitcask_merge_options o = {.kind = BITCASK_MERGE_FILES, .file_ids = ids, .n_file_ids = 1};
+  bc_env merger_env = bc_env_posix;
+  bitcask_error e;
+  pid_t pid;
+
+  setup();
+  make_trap(value);
+  fill_with(value);
+  merger_env.pwritev = write_in_two;
+  fflush(NULL);
+  pid = fork();
+  if (pid == 0) {
+    plan = DIE_AT_WRITE;
+    if (!bc_open_env(dir, &options, &merger_env, &reader, &e)) (void)merge_all(reader);
+    _exit(1);
+  }
+  CHECK_EQ(waitpid(pid, NULL, 0), pid);
+  for (int i = 0; i < 2; i++) {
+    options.read_only = true; /* or it would mend the file */
+    reader = open_hooked();
+    options.read_only = false;
+    check_value(reader, "victim", "right", 5);
+    check_value(reader, "trap", (char *)value, sizeof value);
+    check_not_damaged(reader);
+    CHECK_OK(bitcask_close(reader, &e), &e);
+    if (!i) CHECK_OK(bitcask_merge(writer, &o, NULL, &e), &e);
+  }
+  finish(open_hooked());
+}
+
 int main(void) {
   RUN(no_dirty_read_of_the_first_writer);
   RUN(no_read_behind_a_rollback);
@@ -503,5 +641,7 @@ int main(void) {
   RUN(verify_after_a_killed_removal);
   RUN(verify_tells_of_a_file_removed_beside_a_merge);
   RUN(removal_of_a_file_that_has_grown);
+  RUN(output_half_written);
+  RUN(output_half_written_by_the_dead);
   return test_done();
 }

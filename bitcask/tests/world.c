@@ -194,6 +194,10 @@ void world_put(world *w, const char *key, const char *value) {
   put_now(w, key, value, strlen(value));
 }
 
+void world_put_value(world *w, const char *key, const void *value, size_t value_sz) {
+  put_now(w, key, value, value_sz);
+}
+
 void world_put_bytes(world *w, const char *key, size_t value_sz, char fill) {
   char *value = mem_alloc(value_sz);
 

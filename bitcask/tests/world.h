@@ -78,6 +78,7 @@ void world_open(world *w);
 void world_close(world *w);
 void world_reopen(world *w);
 void world_put(world *w, const char *key, const char *value);
+void world_put_value(world *w, const char *key, const void *value, size_t value_sz);
 void world_put_bytes(world *w, const char *key, size_t value_sz, char fill);
 void world_delete(world *w, const char *key);
 void world_begin(world *w);

@@ -17,13 +17,13 @@ void direct_check(int rc, const bitcask_error *e) {
 
 uint64_t direct_file_size(uint64_t n) { return n * (14 + KEY_SZ + item_value_sz()) / N_FILES; }
 
-bitcask *direct_open(const char *dir, bool read_only, uint64_t max_file_size) {
+static bitcask *open_with(const char *dir, bool read_only, bool merges, uint64_t max_file_size) {
   bitcask_options o;
   bitcask_error e;
   bitcask *bc;
 
   bitcask_options_init(&o);
-  o.auto_merge = false;
+  o.auto_merge = merges;
   o.read_only = read_only;
   o.create = !read_only;
   o.sync = BITCASK_SYNC_NORMAL;
@@ -31,6 +31,14 @@ bitcask *direct_open(const char *dir, bool read_only, uint64_t max_file_size) {
   o.max_file_size = max_file_size;
   direct_check(bitcask_open(dir, &o, &bc, &e), &e);
   return bc;
+}
+
+bitcask *direct_open(const char *dir, bool read_only, uint64_t max_file_size) {
+  return open_with(dir, read_only, false, max_file_size);
+}
+
+bitcask *direct_open_merging(const char *dir, bool merges, uint64_t max_file_size) {
+  return open_with(dir, false, merges, max_file_size);
 }
 
 void direct_close(bitcask *bc) {

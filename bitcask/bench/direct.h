@@ -18,8 +18,10 @@ void direct_check(int rc, const bitcask_error *e);
 /* The size at which a file is sealed, for n items in N_FILES files. */
 uint64_t direct_file_size(uint64_t n);
 
-/* For writing, the directory is made if it is missing.  sync=normal. */
+/* For writing, the directory is made if it is missing.  sync=normal, no automatic merge. */
 bitcask *direct_open(const char *dir, bool read_only, uint64_t max_file_size);
+/* For writing, with or without. */
+bitcask *direct_open_merging(const char *dir, bool merges, uint64_t max_file_size);
 void direct_close(bitcask *bc);
 
 /* `value` has room for one value. */

@@ -1,5 +1,6 @@
 /*
-** own.c - what only our engine has: merge, rebuilding the keydir, memory a key.
+** own.c - what only our engine has: merge, asked for and by itself, rebuilding the
+** keydir, memory a key.
 */
 #include "bench.h"
 #include "direct.h"
@@ -183,11 +184,95 @@ static void measure_merge(const options *o) {
   report_row("longest get or put in a merge", "ms", &longest, 5);
 }
 
+/* -------------------------------------------------------------- merging by itself */
+
+#define OVERWRITES 6  /* for each item */
+#define LOOKS 200     /* at the disk */
+#define READ_EVERY 4u /* puts */
+
+/* Random overwrites, and gets among them, for several times the data. */
+typedef struct overwriting {
+  double ns;         /* a put, with all that it sets off */
+  double longest_ms; /* put or get */
+  double disk;       /* the most bytes of data files, over the bound */
+} overwriting;
+
+static double disk_share(bitcask *bc, uint64_t max_file_size) {
+  bitcask_file_stat *files;
+  double total = 0, live = 0;
+  bitcask_error e;
+  size_t n;
+
+  direct_check(bitcask_files(bc, &files, &n, &e), &e);
+  for (size_t i = 0; i < n; i++) {
+    total += (double)files[i].total_bytes;
+    live += (double)files[i].live_bytes;
+  }
+  bitcask_files_free(files);
+  return total / (2.5 * live + 2 * (double)max_file_size);
+}
+
+static overwriting overwrite(const options *o, bool merges) {
+  char *dir = bench_make_dir(o->dir, "overwriting");
+  uint64_t n = items_to_merge(o), size = direct_file_size(n), spent = 0;
+  uint8_t *value = bench_alloc(item_value_sz());
+  bitcask *bc = direct_open_merging(dir, merges, size);
+  bitcask_buf buf = {0};
+  overwriting result = {0};
+  rng r = {8};
+
+  for (uint64_t i = 0; i < n; i++) {
+    direct_put(bc, i, 1, value);
+  }
+  for (uint64_t i = 0; i < n * OVERWRITES; i++) {
+    uint64_t start = bench_now_ns(), item = rng_below(&r, n), ns;
+
+    if (i % READ_EVERY == 0) {
+      direct_get(bc, item, &buf);
+    } else {
+      direct_put(bc, item, 2, value);
+    }
+    ns = bench_now_ns() - start;
+    spent += ns;
+    if ((double)ns / 1e6 > result.longest_ms) {
+      result.longest_ms = (double)ns / 1e6;
+    }
+    if (i % (n * OVERWRITES / LOOKS) == 0) {
+      double share = disk_share(bc, size);
+      result.disk = share > result.disk ? share : result.disk;
+    }
+  }
+  result.ns = (double)spent / (double)(n * OVERWRITES);
+  direct_close(bc);
+  bitcask_buf_free(&buf);
+  bench_remove_dir(dir);
+  free(value);
+  free(dir);
+  return result;
+}
+
+static void measure_overwriting(const options *o) {
+  samples disk = {0}, longest = {0}, longest_without = {0}, cost = {0};
+
+  for (unsigned rep = 0; rep < o->reps; rep++) {
+    overwriting with = overwrite(o, true), without = overwrite(o, false);
+    samples_add(&disk, with.disk);
+    samples_add(&longest, with.longest_ms);
+    samples_add(&longest_without, without.longest_ms);
+    samples_add(&cost, without.ns / with.ns);
+  }
+  report_row("overwriting, merging by itself: disk", "of 2.5 live + 2 files", &disk, 1);
+  report_row("  the same: longest get or put", "ms", &longest, 5);
+  report_row("  without merging: longest get or put", "ms", &longest_without, 0);
+  report_row("  speed of that without", "x", &cost, 0);
+}
+
 void own_run(const options *o) {
   bool rebuild_wanted = bench_wanted(o, "open from hints, open from data, memory");
-  bool merge_wanted = bench_wanted(o, "merge");
+  bool merge_wanted = bench_wanted(o, "merge, 50 % dead, longest get or put in a merge");
+  bool overwriting_wanted = bench_wanted(o, "overwriting, merging by itself");
 
-  if (rebuild_wanted || merge_wanted) {
+  if (rebuild_wanted || merge_wanted || overwriting_wanted) {
     report_head("Our engine alone", columns, 1);
   }
   if (rebuild_wanted) {
@@ -195,5 +280,8 @@ void own_run(const options *o) {
   }
   if (merge_wanted) {
     measure_merge(o);
+  }
+  if (overwriting_wanted) {
+    measure_overwriting(o);
   }
 }

@@ -167,8 +167,9 @@ static int retire(bc_copier *c) {
 /* Each half MiB, so that no step has much to sync, the last one neither; and under
 ** sync=full nothing that is written is left to chance. */
 static bool is_to_be_synced(const bc_copier *c, const bc_session *s) {
-  return c->out && (c->bc->opt.sync == BITCASK_SYNC_FULL ? c->out_size != s->end
-                                                         : c->out_size / STEP_SZ != s->end / STEP_SZ);
+  return c->out &&
+         (c->bc->opt.sync == BITCASK_SYNC_FULL ? c->out_size != s->end
+                                               : c->out_size / STEP_SZ != s->end / STEP_SZ);
 }
 
 static int work_on_input(bc_copier *c, bc_session *s) {

@@ -223,6 +223,8 @@ static int verify_keys(verifier *v) {
     rc = step(v);
     if (!rc) rc = verify_place(v, &place, key, key_sz, &scratch);
   }
+  if (!rc && bc_keydir_view_error(v->snap->pin.view))
+    rc = bc_store_lost_keydir(v->snap->bc, v->err);
   bitcask_buf_free(&scratch);
   return rc;
 }

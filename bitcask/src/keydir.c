@@ -31,6 +31,7 @@ enum {
   HEAP_START = 256,               /* bytes of entries that a new segment has room for */
   HEAP_STEP = 4 * 1024,           /* room doubles up to this, then grows by it */
   HEAP_HALFWAY = 48 * 1024,       /* between a split and the next: slots are made for either half */
+  HEAP_EARLY = 8 * 1024,          /* the least that is split early, see is_due_to_split */
   HEAP_SPLIT = 64 * 1024,         /* a segment with more entries' bytes than this splits ... */
   SPLIT_MIN_ENTRIES = 16,         /* ... unless it holds a few huge keys only */
   HEAP_MAX = 4 * 1024 * 1024 - 4, /* 20 bits of 4-byte units in a slot */
@@ -733,15 +734,28 @@ static int grow(bc_keydir *kd, uint64_t hash, uint32_t need) {
   return rebuild(kd, at, n_slots, cap);
 }
 
-/* Make the segment of `hash` private, with room for one more entry of `need`
-** bytes (0: none).  *moved: it is another one now. */
-static int make_room(bc_keydir *kd, uint64_t hash, uint32_t need, bool *moved) {
-  uint32_t live;
+/* Is the segment to split rather than take one more entry of `need` bytes?  While a
+** table is loaded, as soon as it has some entries and its share will be too much for
+** it: then little has to be moved. */
+static inline bool is_due_to_split(const bc_keydir *kd, const segment *s, uint32_t need) {
+  uint64_t live = (uint64_t)s->heap_used - s->heap_dead + need, share = kd->expected >> s->depth;
+  return live > (share > HEAP_SPLIT ? HEAP_EARLY : HEAP_SPLIT) && s->count >= SPLIT_MIN_ENTRIES &&
+         s->depth < MAX_DEPTH;
+}
+
+/* May the segment be changed as it is, and take one more entry of `need` bytes (0: none)? */
+static inline bool has_room(const bc_keydir *kd, const segment *s, uint32_t need) {
+  if (kd->dir->refs > 1 || !is_private(kd, s)) return false;
+  return !need ||
+         (s->heap_used + need <= s->heap_cap && !slots_full(s) && !is_due_to_split(kd, s, need));
+}
+
+/* Make it so for the segment of `hash`, which may be another one then. */
+static int make_room(bc_keydir *kd, uint64_t hash, uint32_t need) {
   segment *s;
   size_t at;
   int rc;
 
-  *moved = false;
   if (kd->dir->refs > 1) {
     rc = directory_remake(kd, kd->dir->depth);
     if (rc) return rc;
@@ -750,22 +764,13 @@ static int make_room(bc_keydir *kd, uint64_t hash, uint32_t need, bool *moved) {
     at = dir_index(kd->dir, hash);
     s = segment_at(kd->dir, at);
     if (!s) return error_of(kd->dir);
-    live = s->heap_used - s->heap_dead;
-    if (need && (uint64_t)live + need > HEAP_SPLIT && s->count >= SPLIT_MIN_ENTRIES &&
-        s->depth < MAX_DEPTH) {
-      rc = split(kd, hash);
-      if (rc) return rc;
-      *moved = true;
-      continue;
-    }
-    if (need && (s->heap_used + need > s->heap_cap || slots_full(s))) {
-      *moved = true;
-      return grow(kd, hash, need);
-    }
-    if (is_private(kd, s)) return BITCASK_OK;
-    *moved = true;
-    return rebuild(kd, at, s->n_slots, s->heap_cap);
+    if (!need || !is_due_to_split(kd, s, need)) break;
+    rc = split(kd, hash);
+    if (rc) return rc;
   }
+  if (has_room(kd, s, need)) return BITCASK_OK;
+  if (need && (s->heap_used + need > s->heap_cap || slots_full(s))) return grow(kd, hash, need);
+  return rebuild(kd, at, s->n_slots, s->heap_cap);
 }
 
 /* ------------------------------------------------------------------ public */
@@ -865,17 +870,17 @@ int bc_keydir_put(bc_keydir *kd, uint64_t hash, const void *key, size_t key_sz,
                   const bc_place *place, bc_place *old, bool *had) {
   uint8_t bytes[ENTRY_HEADER];
   segment *s = segment_at(kd->dir, dir_index(kd->dir, hash));
-  uint32_t i;
-  bool moved;
+  uint32_t i, need;
   int rc;
 
   if (!s) return error_of(kd->dir);
   i = find_slot(s, s->n_slots, hash, key, key_sz);
   *had = s->slots[i] != 0;
   if (*had) read_place(entry_at(s, s->slots[i]), old);
-  rc = make_room(kd, hash, *had ? 0 : entry_size((uint32_t)key_sz), &moved);
-  if (rc) return rc;
-  if (moved) {
+  need = *had ? 0 : entry_size((uint32_t)key_sz);
+  if (!has_room(kd, s, need)) {
+    rc = make_room(kd, hash, need);
+    if (rc) return rc;
     s = segment_at(kd->dir, dir_index(kd->dir, hash));
     i = find_slot(s, s->n_slots, hash, key, key_sz);
   }
@@ -894,7 +899,6 @@ int bc_keydir_remove(bc_keydir *kd, uint64_t hash, const void *key, size_t key_s
                      bool *had) {
   segment *s = segment_at(kd->dir, dir_index(kd->dir, hash));
   uint32_t i;
-  bool moved;
   int rc;
 
   *had = false;
@@ -903,9 +907,9 @@ int bc_keydir_remove(bc_keydir *kd, uint64_t hash, const void *key, size_t key_s
   if (!s->slots[i]) return BITCASK_OK;
   *had = true;
   read_place(entry_at(s, s->slots[i]), old);
-  rc = make_room(kd, hash, 0, &moved);
-  if (rc) return rc;
-  if (moved) {
+  if (!has_room(kd, s, 0)) {
+    rc = make_room(kd, hash, 0);
+    if (rc) return rc;
     s = segment_at(kd->dir, dir_index(kd->dir, hash));
     i = find_slot(s, s->n_slots, hash, key, key_sz);
   }
@@ -943,28 +947,35 @@ void bc_keydir_prefetch_put_slot(const bc_keydir *kd, uint64_t hash) {
 }
 
 void bc_keydir_prefetch_put_entry(const bc_keydir *kd, uint64_t hash) {
-  const segment *s = touched(kd->dir, dir_index(kd->dir, hash));
-  uint32_t i, fp = fingerprint(hash);
-
-  if (!s) return;
-  i = home_slot(hash, s->n_slots);
-  while (s->slots[i] && (s->slots[i] & ~0xfffffu) != fp) {
-    if (++i == s->n_slots) i = 0;
-  }
-  __builtin_prefetch(s->slots[i] ? entry_at(s, s->slots[i]) : heap_of(s) + s->heap_used, 1);
+  size_t at = dir_index(kd->dir, hash);
+  const segment *s = touched(kd->dir, at);
+  uint32_t n_slots = slots_of(kd->dir, at), slot = s ? s->slots[home_slot(hash, n_slots)] : 0;
+  if (slot) __builtin_prefetch(entry_behind(s, n_slots, slot), 1);
 }
 
 /* ------------------------------------------------------------------- joining */
 
-void bc_keydir_expect(bc_keydir *kd, double factor) {
-  const directory *d = kd->dir;
-  kd->expected = (uint64_t)((double)(d->n_keys * ENTRY_HEADER + d->key_bytes) * factor);
+void bc_keydir_expect(bc_keydir *kd, uint64_t n_keys, uint64_t key_bytes) {
+  kd->expected = n_keys * ENTRY_HEADER + key_bytes;
 }
 
-/* What was expected and did not come is given back; failing to is no failure. */
+/* What was expected and did not come is given back; failing to is no failure.  Where
+** that was much, segments are smaller than any that grow by themselves: then not even
+** slots are left to grow into. */
 static segment *trim(bc_keydir *kd, segment *s) {
-  uint32_t cap = heap_for(kd, s->heap_used, s->depth), had = s->heap_cap;
-  segment *t = cap < had ? realloc(s, segment_bytes(s->n_slots, cap)) : NULL;
+  uint32_t live = s->heap_used - s->heap_dead, had = s->heap_cap;
+  uint32_t cap = heap_for(kd, s->heap_used, s->depth),
+           n_slots = s->count + s->count / 4 + SLOTS_START;
+  segment *t;
+
+  if (live < HEAP_SPLIT / 3 && s->n_slots > 2 * n_slots) {
+    t = segment_new(kd, n_slots, live + HEAP_START, s->depth);
+    if (!t) return s;
+    copy_entries(kd->seed, s, t);
+    segment_free(kd, s);
+    return t;
+  }
+  t = cap < had ? realloc(s, segment_bytes(s->n_slots, cap)) : NULL;
   if (!t) return s;
   t->heap_cap = cap;
   kd->memory -= had - cap;

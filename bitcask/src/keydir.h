@@ -66,10 +66,10 @@ void bc_keydir_prefetch_entry(const bc_keydir_view *view, uint64_t hash);
 void bc_keydir_prefetch_put_slot(const bc_keydir *kd, uint64_t hash);
 void bc_keydir_prefetch_put_entry(const bc_keydir *kd, uint64_t hash);
 
-/* The table is being loaded, and will soon hold about `factor` times what it holds
-** now: parts of it that grow are given room for their share at once.  Until a
-** join, which takes back what was not needed. */
-void bc_keydir_expect(bc_keydir *kd, double factor);
+/* The table is being loaded, and will soon hold about so much: parts of it that grow
+** are given room for their share at once.  Until a join, which takes back what was not
+** needed. */
+void bc_keydir_expect(bc_keydir *kd, uint64_t n_keys, uint64_t key_bytes);
 
 /*
 ** Make one table of 2^log2_n tables, which may have been filled by as many threads:

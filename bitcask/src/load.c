@@ -2,7 +2,6 @@
 #include "load.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,51 +17,23 @@ enum {
   PROBE_MS = 1000,
   MAX_RESTARTS = 10000,
   RESTART_MS = 5000, /* a merge elsewhere may remove a file each time that we look */
-  N_PENDING = 32,    /* records on their way into the keydir */
-  PENDING_KEY = 48,  /* longer keys do not wait */
   NOTE_EVERY = 1024  /* records */
 };
 
-/* A record whose place in the keydir is on its way into the cache. */
-typedef struct pending {
-  uint64_t hash;
-  bc_place place;
-  uint32_t key_sz;
-  bool tombstone;
-  uint8_t key[PENDING_KEY];
-} pending;
-
-/* What goes through one file.  The first load goes into shards, and may have a
-** loader for each: all go through all of the file and apply what is theirs; the
-** first one alone counts and tells.  Later, records go straight into the store. */
-typedef struct loader loader;
-struct loader {
+/* What goes through one file.  The first load goes into shards; later, records go
+** straight into the store. */
+typedef struct loader {
   bitcask *bc;
   bc_datafile *df;
-  bool by_hint;
-  bc_hint hint; /* ... which is read instead of the data file */
+  bc_shards *shards; /* NULL: into the store */
   uint64_t from, limit;
   bool moves;    /* df is below what was seen: the output of a merge */
   bool stranded; /* df follows a file that a power cut has shortened */
   uint64_t end;  /* behind what counts */
-  int rc;
-  bitcask_error *err;
-
-  bc_shards *shards;      /* NULL: into the store */
-  unsigned part, n_parts; /* ... of them that are this loader's */
-  loader *first;          /* of this file */
-  atomic_bool stop;       /* the first one's: one of them has failed */
   uint32_t newest_tstamp;
   uint64_t n_records;
-  uint64_t n_taken, n_put; /* ever, into and out of the queue */
-  pending pending[N_PENDING];
-};
-
-static bool is_first(const loader *l) { return l->first == l; }
-
-static bool is_mine(const loader *l, uint64_t hash) {
-  return !l->shards || bc_shards_of(l->shards, hash) - l->part < l->n_parts;
-}
+  bitcask_error *err;
+} loader;
 
 /* ------------------------------------------------------ applying records */
 
@@ -78,91 +49,42 @@ static int apply_move(loader *l, uint64_t hash, const void *key, uint32_t key_sz
   return bc_store_move(l->bc, key, key_sz, place);
 }
 
-static int put_in_shard(loader *l, const pending *p, const void *key) {
-  if (p->tombstone) return bc_shards_remove(l->shards, p->hash, key, p->key_sz);
-  return bc_shards_put(l->shards, p->hash, key, p->key_sz, &p->place);
-}
-
-static pending *pending_at(loader *l, uint64_t i) { return &l->pending[i % N_PENDING]; }
-
-static int put_oldest(loader *l) {
-  const pending *p = pending_at(l, l->n_put++);
-  return put_in_shard(l, p, p->key);
-}
-
-static int flush(loader *l) {
-  int rc = BITCASK_OK;
-  while (l->n_put < l->n_taken && !rc) rc = put_oldest(l);
-  return rc;
-}
-
-/* The cache misses of many records together cost little more than those of one:
-** first the slot is fetched, half the queue later the entry, and then it is there. */
-static int enqueue(loader *l, const pending *p, const void *key) {
-  pending *to;
-
-  if (p->key_sz > PENDING_KEY) return put_in_shard(l, p, key);
-  bc_keydir_prefetch_put_slot(bc_shards_keydir(l->shards, p->hash), p->hash);
-  to = pending_at(l, l->n_taken++);
-  to->hash = p->hash;
-  to->place = p->place;
-  to->key_sz = p->key_sz;
-  to->tombstone = p->tombstone;
-  if (p->key_sz) memcpy(to->key, key, p->key_sz);
-  if (l->n_taken - l->n_put > N_PENDING / 2) {
-    to = pending_at(l, l->n_taken - 1 - N_PENDING / 2);
-    bc_keydir_prefetch_put_entry(bc_shards_keydir(l->shards, to->hash), to->hash);
-  }
-  return l->n_taken - l->n_put < N_PENDING ? BITCASK_OK : put_oldest(l);
-}
-
-/* One more record, whoever's. */
+/* One more record. */
 static int note(loader *l, const bc_place *place) {
   if (place->tstamp > l->newest_tstamp) l->newest_tstamp = place->tstamp;
-  if (++l->n_records % NOTE_EVERY) return BITCASK_OK;
-  for (unsigned i = 0; i < l->n_parts; i++) {
-    bc_shards_note(l->shards, l->part + i, place->offset + place->total_sz);
-  }
-  if (atomic_load_explicit(&l->first->stop, memory_order_relaxed)) return BITCASK_ABORT;
-  return is_first(l) ? bc_store_progress(l->bc, NOTE_EVERY, l->err) : BITCASK_OK;
+  return ++l->n_records % NOTE_EVERY ? BITCASK_OK : bc_store_progress(l->bc, NOTE_EVERY, l->err);
 }
 
-static bool defer(bitcask *bc, const void *key, uint32_t key_sz, const bc_place *place,
-                  bool tombstone) {
-  bc_place later = *place;
-  if (tombstone) later.total_sz = 0;
-  return bc_store_defer(bc, key, key_sz, &later);
+/* total_sz 0: remove. */
+static int put(loader *l, uint64_t hash, const void *key, uint32_t key_sz, const bc_place *place) {
+  if (l->shards) return bc_shards_put(l->shards, hash, key, key_sz, place);
+  if (l->bc->restored && bc_store_defer(l->bc, key, key_sz, place)) return BITCASK_OK;
+  return place->total_sz ? bc_store_put(l->bc, key, key_sz, place)
+                         : bc_store_remove(l->bc, key, key_sz);
 }
 
-static int apply(loader *l, uint64_t hash, const void *key, uint32_t key_sz, const bc_place *place,
-                 bool tombstone) {
-  int rc;
+static int apply(loader *l, const void *key, uint32_t key_sz, bc_place *place, bool tombstone) {
+  uint64_t hash = bc_hash(l->bc, key, key_sz);
+  int rc = note(l, place);
 
-  if (is_first(l)) bc_store_count(l->df, place->tstamp, tombstone ? place->total_sz : 0);
-  if (!is_mine(l, hash) || bc_is_marker_key(key, key_sz)) return BITCASK_OK;
+  if (rc) return rc;
+  bc_store_count(l->df, place->tstamp, tombstone ? place->total_sz : 0);
+  if (bc_is_marker_key(key, key_sz)) return BITCASK_OK;
   if (place->offset > BC_MAX_OFFSET)
     return BITCASK_OK; /* 256 TiB into a file: not ours, not real */
   if (l->moves) {
     rc = tombstone ? BITCASK_OK : apply_move(l, hash, key, key_sz, place);
-  } else if (l->shards) {
-    rc = enqueue(
-        l, &(pending){.hash = hash, .place = *place, .key_sz = key_sz, .tombstone = tombstone},
-        key);
-  } else if (l->bc->restored && defer(l->bc, key, key_sz, place, tombstone)) {
-    rc = BITCASK_OK;
   } else {
-    rc = tombstone ? bc_store_remove(l->bc, key, key_sz) : bc_store_put(l->bc, key, key_sz, place);
+    if (tombstone) place->total_sz = 0;
+    rc = put(l, hash, key, key_sz, place);
   }
   return rc ? bc_err_nomem(l->err) : BITCASK_OK;
 }
 
 static int on_hint(loader *l, const bc_hint_entry *e) {
   bc_place place = {e->offset, l->df->id, e->total_sz, e->tstamp};
-  uint64_t hash = bc_hash(l->bc, e->key, e->key_sz);
   bool tombstone = e->tombstone;
-  int rc = note(l, &place);
 
-  if (rc || (!is_first(l) && !is_mine(l, hash))) return rc;
   /* basho/bitcask before 2.0 wrote no tombstone bit: a record of the size of
   ** a tombstone has to be looked at. */
   if (!tombstone && (e->total_sz == BC_RECORD_HEADER_SZ + e->key_sz + BC_TOMBSTONE_PREFIX_SZ ||
@@ -175,7 +97,7 @@ static int on_hint(loader *l, const bc_hint_entry *e) {
     }
     bitcask_buf_free(&scratch);
   }
-  return apply(l, hash, e->key, e->key_sz, &place, tombstone);
+  return apply(l, e->key, e->key_sz, &place, tombstone);
 }
 
 /* Under sync=off a file says how long the one before it was: a power cut may
@@ -197,23 +119,17 @@ static bool is_broken_link(const loader *l, const bc_found *f) {
 static int on_record(void *ctx, const bc_found *f) {
   loader *l = ctx;
   bc_place place = {f->offset, l->df->id, f->total_sz, f->record.tstamp};
-  uint64_t hash;
-  int rc;
 
   if (is_broken_link(l, f)) {
     l->stranded = true;
     return BITCASK_ABORT;
   }
-  rc = note(l, &place);
-  hash = bc_hash(l->bc, f->record.key, f->record.key_sz);
-  if (rc || (!is_first(l) && !is_mine(l, hash))) return rc;
-  return apply(l, hash, f->record.key, f->record.key_sz, &place,
+  return apply(l, f->record.key, f->record.key_sz, &place,
                bc_is_tombstone(f->record.value, f->record.value_sz));
 }
 
 static int on_skipped(void *ctx, uint64_t offset, uint64_t n) {
   loader *l = ctx;
-  if (!is_first(l)) return 0;
   l->df->damaged = true;
   bc_store_log(l->bc, "%s/%u.bitcask.data: %llu damaged bytes at %llu left out", l->bc->dir,
                l->df->id, (unsigned long long)n, (unsigned long long)offset);
@@ -226,20 +142,18 @@ static int on_damaged(void *ctx, const void *key, uint32_t key_sz, uint64_t offs
                       uint32_t total_sz) {
   loader *l = ctx;
   uint64_t hash = bc_hash(l->bc, key, key_sz);
-  bc_place place = {offset, l->df->id, total_sz, l->newest_tstamp}, now;
+  bc_place place = {offset, l->df->id, total_sz, l->newest_tstamp};
+  bool has = false;
   int rc = BITCASK_OK;
 
-  if (total_sz < BC_RECORD_HEADER_SZ + key_sz || offset > BC_MAX_OFFSET || !is_mine(l, hash))
-    return 0;
+  if (total_sz < BC_RECORD_HEADER_SZ + key_sz || offset > BC_MAX_OFFSET) return 0;
   if (l->moves) return 0; /* of a copy: the original is still known */
-  if (!l->shards) {
-    if (!bc_keydir_get(l->bc->keydir, hash, key, key_sz, &now)) return 0;
-    rc = bc_store_put(l->bc, key, key_sz, &place);
+  if (l->shards) {
+    rc = bc_shards_has(l->shards, hash, key, key_sz, &has);
   } else {
-    rc = flush(l); /* the older one may be among them */
-    if (!rc && !bc_keydir_get(bc_shards_keydir(l->shards, hash), hash, key, key_sz, &now)) return 0;
-    if (!rc) rc = bc_shards_put(l->shards, hash, key, key_sz, &place);
+    has = bc_keydir_get(l->bc->keydir, hash, key, key_sz, NULL);
   }
+  if (!rc && has) rc = put(l, hash, key, key_sz, &place);
   return rc ? bc_err_nomem(l->err) : BITCASK_OK;
 }
 
@@ -289,103 +203,42 @@ static int scan_data(loader *l) {
   return l->stranded ? BITCASK_OK : rc;
 }
 
-static int read_hint(loader *l) {
+static int read_hint(loader *l, const bc_hint *h) {
   bc_hint_entry e;
   size_t at = 0;
   int rc = BITCASK_OK;
   l->end = l->limit;
-  while (!rc && bc_hint_next(&l->hint, &at, &e)) rc = on_hint(l, &e);
+  while (!rc && bc_hint_next(h, &at, &e)) rc = on_hint(l, &e);
   return rc;
-}
-
-static void *go_through(void *arg) {
-  loader *l = arg;
-  l->rc = l->by_hint ? read_hint(l) : scan_data(l);
-  if (!l->rc && flush(l)) l->rc = bc_err_nomem(l->err);
-  if (!l->rc && is_first(l)) l->rc = bc_store_progress(l->bc, l->n_records % NOTE_EVERY, l->err);
-  if (l->rc) atomic_store_explicit(&l->first->stop, true, memory_order_relaxed);
-  return NULL;
-}
-
-/* Start a thread that takes none of the host's signals.  False: there is none. */
-static bool start(pthread_t *thread, loader *l) {
-  sigset_t all, old;
-  bool ok;
-  memset(&all, 0xff, sizeof all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
-  ok = !pthread_create(thread, NULL, go_through, l);
-  pthread_sigmask(SIG_SETMASK, &old, NULL);
-  return ok;
-}
-
-/* As go_through, a loader for each shard, all but the first in threads. */
-static void go_through_together(loader *first) {
-  pthread_t thread[BC_MAX_SHARDS];
-  loader other[BC_MAX_SHARDS];
-  bitcask_error err[BC_MAX_SHARDS];
-  bool started[BC_MAX_SHARDS];
-  unsigned i, n = bc_shards_n(first->shards);
-
-  first->n_parts = 1;
-  for (i = 1; i < n; i++) {
-    other[i] = *first;
-    other[i].part = i;
-    other[i].err = &err[i];
-    bc_err_clear(&err[i]);
-  }
-  for (i = 1; i < n; i++) started[i] = start(&thread[i], &other[i]);
-  go_through(first);
-  for (i = 1; i < n; i++) {
-    if (started[i]) {
-      pthread_join(thread[i], NULL);
-    } else {
-      go_through(&other[i]); /* no thread to be had: one after the other */
-    }
-  }
-  for (i = 1; i < n; i++) {
-    if (other[i].rc && (!first->rc || first->rc == BITCASK_ABORT)) {
-      first->rc = other[i].rc;
-      if (first->err) *first->err = err[i];
-    } else if (!first->rc && (other[i].end != first->end || other[i].stranded != first->stranded)) {
-      first->rc = bc_err_at(first->err, BITCASK_IOERR, first->df->id, first->end,
-                            "%s/%u.bitcask.data changed while it was read; try again",
-                            first->bc->dir, first->df->id);
-    }
-  }
 }
 
 /* Replay a file from l->from to l->limit, from its hint if that is valid. */
 static int replay(loader *l, bitcask_error *err) {
   bitcask *bc = l->bc;
-  int rc;
+  int rc = BITCASK_NOTFOUND;
+  bc_hint h;
 
   l->err = err;
-  l->first = l;
   l->newest_tstamp = bc->newest_tstamp;
-  if (l->shards) l->n_parts = bc_shards_n(l->shards);
   if (l->from == 0 && trusts_hint(bc, l->df->id)) {
-    rc = bc_hint_open(&l->hint, bc->env, bc->dir, l->df->id, l->limit, bc->opt.mmap, err);
+    rc = bc_hint_open(&h, bc->env, bc->dir, l->df->id, l->limit, bc->opt.mmap, err);
     l->df->has_hint = !rc;
-    l->by_hint = !rc;
     /* An output that was listed before it was finished is longer now. */
-    if (rc == BITCASK_CORRUPT && may_grow(bc, l->df->id)) {
-      rc = BITCASK_OK;
-    } else if (rc == BITCASK_CORRUPT) {
+    if (rc == BITCASK_CORRUPT && !may_grow(bc, l->df->id)) {
       bc_store_log(bc, "%s/%u.bitcask.hint does not fit its data file, which is read instead",
                    bc->dir, l->df->id);
-    } else if (rc && rc != BITCASK_NOTFOUND) {
-      return rc;
     }
+    if (rc && rc != BITCASK_CORRUPT && rc != BITCASK_NOTFOUND) return rc;
   }
-  if (l->n_parts > 1 &&
-      bc->env->cpus(bc->env->ctx, l->by_hint ? l->hint.n : l->limit - l->from) >= l->n_parts) {
-    go_through_together(l);
+  if (!rc) {
+    rc = read_hint(l, &h);
+    bc_hint_close(&h);
   } else {
-    go_through(l);
+    rc = scan_data(l);
   }
-  if (l->by_hint) bc_hint_close(&l->hint);
+  if (!rc) rc = bc_store_progress(bc, l->n_records % NOTE_EVERY, err);
   bc->newest_tstamp = l->newest_tstamp;
-  return l->rc;
+  return rc;
 }
 
 /* --------------------------------------------------------- the directory */
@@ -648,23 +501,15 @@ static int walk_files(bitcask *bc, bc_shards *shards, const bounds *b, const bc_
   return rc;
 }
 
-/* A part for each processor that the whole log would keep busy. */
-static bc_shards *make_shards(const bitcask *bc, const bc_listing *l) {
-  unsigned cpus, log2_n = 0;
-  uint64_t bytes = 0;
-  for (size_t i = 0; i < l->n; i++) bytes += l->file[i].size;
-  cpus = bc->env->cpus(bc->env->ctx, bytes);
-  while (2u << log2_n <= cpus && 2u << log2_n <= BC_MAX_SHARDS) log2_n++;
-  return bc_shards_new(bc_keydir_seed(bc->keydir), log2_n, bytes);
-}
-
 static int walk(bitcask *bc, const bounds *b, const bc_listing *l, bool *vanished,
                 bitcask_error *err) {
   bc_shards *shards = NULL;
+  uint64_t bytes = 0;
   int rc;
 
   if (!bc->files->n && l->n) {
-    shards = make_shards(bc, l);
+    for (size_t i = 0; i < l->n; i++) bytes += l->file[i].size;
+    shards = bc_shards_new(bc->env, bc_keydir_seed(bc->keydir), bytes);
     if (!shards) return bc_err_nomem(err);
   }
   rc = walk_files(bc, shards, b, l, vanished, err);

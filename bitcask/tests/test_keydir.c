@@ -134,7 +134,7 @@ static void check_join(unsigned log2_n, unsigned n_changes) {
     v = n % 1000 ? NULL : bc_keydir_view_open(one);
     for (unsigned k = 0; k < 3; k++) change_part(part, log2_n, now);
     if (v) bc_keydir_view_close(one, v);
-    if (n % 100 == 99) bc_keydir_expect(one, (double)draw(100) / 10);
+    if (n % 100 == 99) bc_keydir_expect(one, draw(100000), draw(1000000));
   }
   for (unsigned i = 0; i < 1u << log2_n; i++) memory += bc_keydir_memory(part[i]);
   CHECK_EQ(bc_keydir_join(part, log2_n), 0);
@@ -245,7 +245,7 @@ static void expectations_are_given_back(void) {
 
     for (unsigned i = 0; i < 60000; i++) {
       snprintf(key, sizeof key, "%016u", i);
-      if (expecting && i == 1000) bc_keydir_expect(kd, 200);
+      if (expecting && i == 1000) bc_keydir_expect(kd, 200000, 3200000);
       CHECK_EQ(bc_keydir_put(kd, bc_keydir_hash(9, key, 16), key, 16, &p, &old, &had), 0);
     }
     if (expecting) CHECK(bc_keydir_memory(kd) > memory[0] + memory[0] / 8);

@@ -285,6 +285,48 @@ static void mapped_files(void) {
   }
 }
 
+/* Keys around the size of a bucket, and the longest ones, between short ones. */
+static size_t long_key(unsigned i, char key[65535]) {
+  size_t n = i % 4 == 0 ? 65535 - i : i % 4 == 1 ? 8100 + 4 * i : 30 + i;
+  memset(key, (int)i, n);
+  return n;
+}
+
+static void long_keys(void) {
+  enum { N = 48, N_CHANGES = 600 };
+  static char key[65535];
+  const char *path = craft_dir();
+  int newest[N] = {0}; /* 0: not there */
+  bc_env env = bc_env_posix;
+  bitcask_options o;
+  bitcask_buf value = {0};
+  bitcask_error e = {0};
+  bitcask *bc = craft_open_rw(path);
+
+  for (int now = 1; now <= N_CHANGES; now++) {
+    unsigned i = (unsigned)draw(N);
+    size_t n = long_key(i, key);
+    newest[i] = draw(4) ? now : 0;
+    CHECK_OK(newest[i] ? bitcask_put(bc, key, n, &now, sizeof now, &e)
+                       : bitcask_delete(bc, key, n, &e),
+             &e);
+  }
+  CHECK_OK(bitcask_close(bc, &e), &e);
+  env.cpus = pinned_cpus;
+  craft_options(&o);
+  o.read_only = true;
+  for (real_cpus = 1; real_cpus <= 4; real_cpus++) {
+    CHECK_OK(bc_open_env(path, &o, &env, &bc, &e), &e);
+    for (unsigned i = 0; i < N; i++) {
+      size_t n = long_key(i, key);
+      CHECK_RC(bitcask_get(bc, key, n, &value, &e), newest[i] ? BITCASK_OK : BITCASK_NOTFOUND, &e);
+      CHECK(!newest[i] || !memcmp(value.data, &newest[i], sizeof newest[i]));
+    }
+    CHECK_OK(bitcask_close(bc, &e), &e);
+  }
+  bitcask_buf_free(&value);
+}
+
 /* ----------------------------------------------- no threads, no memory, no time */
 
 static void without_threads(void) {
@@ -411,6 +453,7 @@ int main(void) {
   RUN(damaged_directories);
   RUN(after_power_cuts);
   RUN(mapped_files);
+  RUN(long_keys);
   RUN(without_threads);
   RUN(without_memory);
   RUN(interrupted);

@@ -304,6 +304,8 @@ int bc_shards_put(bc_shards *s, uint64_t hash, const void *key, size_t key_sz,
   }
   fill((change *)(b->buckets[i].bytes + b->used[i]), s, hash, key, key_sz, place);
   b->used[i] += n;
+  /* Where this bucket's next change will be written: by then it is there. */
+  __builtin_prefetch(b->buckets[i].bytes + b->used[i] + sizeof(change), 1);
   b->n_changes++;
   b->key_bytes += key_sz;
   b->n_files = s->n_files;

@@ -141,16 +141,24 @@ static void let_go_later(bitcask *bc, bc_datafile *df) {
   bc->removed = fs;
 }
 
+static bool has_live_keys(const bc_copier *c) {
+  bool yes;
+  pthread_rwlock_rdlock(&c->bc->lock);
+  yes = c->in->live_keys != 0;
+  pthread_rwlock_unlock(&c->bc->lock);
+  return yes;
+}
+
 /* All of the input is copied. */
 static int retire(bc_copier *c) {
   bitcask *bc = c->bc;
-  bool left;
-  int rc;
+  uint64_t at;
+  int rc = BITCASK_OK;
 
-  pthread_rwlock_rdlock(&bc->lock);
-  left = c->in->live_keys != 0;
-  pthread_rwlock_unlock(&bc->lock);
-  if (c->damaged || left) {
+  /* What expired and was dropped by another handle is in this one's keydir still. */
+  if (c->cutoff && !c->damaged && has_live_keys(c)) rc = bc_copier_copy(c, 0, UINT64_MAX, &at);
+  if (rc) return rc;
+  if (c->damaged || has_live_keys(c)) {
     /* Somebody has to see to it. */
     c->in->damaged = true;
     bc_store_log(bc, "%s/%u.bitcask.data is damaged and not merged by itself: merge it by hand",

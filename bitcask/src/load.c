@@ -588,6 +588,7 @@ static int pass(bitcask *bc, bc_catch_up_to to, bounds *b, bool *again, bitcask_
     if (!bc->state.page) (void)bc_state_open_read(&bc->state, bc->dir);
     *again |= bc_state_is_live(&bc->state);
   }
+  if (!rc && !*again) atomic_store(&bc->stale, true); /* until all that follows is done */
   if (!rc && !*again && bc->restored && !bc_checkpoint_fits(bc, &l)) {
     bc->checkpoint_unfit = true;
     bc->repairs_due = true;
@@ -629,7 +630,6 @@ int bc_catch_up(bitcask *bc, bc_catch_up_to to, bitcask_error *err) {
     rc = start_anew(bc, err);
     if (rc) return rc;
   }
-  atomic_store(&bc->stale, true); /* until this has run to its end */
   do {
     again = false;
     rc = pass(bc, to, &b, &again, err);

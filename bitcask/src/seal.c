@@ -149,7 +149,7 @@ void bc_seal_quit(bitcask *bc) {
 ** lowest one whose time has not come. */
 static bc_datafile *next_unsealed(const bitcask *bc, uint32_t from, uint32_t *rest) {
   bc_position stable = {0, 0};
-  bc_session session = {0};
+  bc_session session;
   bc_commit_point p;
   uint64_t generation;
 

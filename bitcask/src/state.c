@@ -365,6 +365,7 @@ void bc_state_wait_now(bc_state *st, uint64_t now_ms) {
 bool bc_state_session(const bc_state *st, bc_session *out) {
   const struct session *s;
 
+  *out = (bc_session){0};
   if (!bc_state_is_live(st)) return false;
   s = &st->page->session;
   *out = (bc_session){.input = atomic_load_explicit(&s->input, memory_order_acquire),
@@ -375,7 +376,9 @@ bool bc_state_session(const bc_state *st, bc_session *out) {
                       .next_id = atomic_load_explicit(&s->next_id, memory_order_relaxed),
                       .last_id = atomic_load_explicit(&s->last_id, memory_order_relaxed),
                       .token = atomic_load_explicit(&s->token, memory_order_relaxed)};
-  return out->input != 0;
+  if (out->input) return true;
+  *out = (bc_session){0};
+  return false;
 }
 
 void bc_state_set_session(bc_state *st, const bc_session *s) {

@@ -137,7 +137,7 @@ typedef struct bc_session {
   uint64_t token; /* of the handle that made the last step */
 } bc_session;
 
-/* False: there is none. */
+/* False: there is none, and *out is all 0. */
 bool bc_state_session(const bc_state *st, bc_session *out);
 /* NULL: there is none any more.  Killed in between, there is none either. */
 void bc_state_set_session(bc_state *st, const bc_session *s);

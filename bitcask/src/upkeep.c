@@ -18,6 +18,7 @@ enum {
   TOUCH_N = 64,         /* directory entries of a restored keydir */
   PER_BYTE_WRITTEN = 2, /* hints keep up with what is written, ... */
   PER_BYTE_DEAD = 4,    /* ... and merges, of files that are 40 per cent dead, with what dies */
+  AT_ONCE = 12,         /* bytes of work after one commit, at most, for each that it wrote */
   AFTER_FAILURE = 64    /* steps' worth of debt until the next try */
 };
 
@@ -269,12 +270,13 @@ static int touch(bitcask *bc, bool *did, bitcask_error *err) {
 }
 
 /* A little of one removed file, which no snapshot reads any more. */
-static void shed(bitcask *bc) {
+static void shed(bitcask *bc, bool *did) {
   bc_fileset *fs = bc->removed;
 
   for (size_t i = 0; fs && i < fs->n; i++) {
     bc_datafile *df = fs->file[i];
     if (atomic_load(&df->refs) > 1) continue;
+    *did = true;
     if (!bc_datafile_shed(df, SHED_SZ)) return;
     bc->removed = bc_fileset_without(fs, df->id);
     bc_fileset_unref(fs); /* without memory: all of them at once */
@@ -284,14 +286,16 @@ static void shed(bitcask *bc) {
 
 /* With the merge lock, caught up. */
 static int step_locked(bitcask *bc, bool *did, bitcask_error *err) {
+  bool sealed = false, merged = false, removed = false;
   int rc = BITCASK_OK;
 
-  shed(bc);
+  shed(bc, &removed);
   bc->seals_next = !bc->seals_next;
-  if (bc->seals_next) rc = bc_seal_step(bc, step_size(bc), did, err);
-  if (!rc && !*did && bc->opt.auto_merge) rc = touch(bc, did, err);
-  if (!rc && !*did) rc = merge_step(bc, did, err);
-  if (!rc && !*did && !bc->seals_next) rc = bc_seal_step(bc, step_size(bc), did, err);
+  if (bc->seals_next) rc = bc_seal_step(bc, step_size(bc), &sealed, err);
+  if (!rc && !sealed && bc->opt.auto_merge) rc = touch(bc, &merged, err);
+  if (!rc && !sealed && !merged) rc = merge_step(bc, &merged, err);
+  if (!rc && !merged && !bc->seals_next) rc = bc_seal_step(bc, step_size(bc), &sealed, err);
+  *did = sealed || merged || removed;
   return rc;
 }
 
@@ -310,28 +314,42 @@ static int step(bitcask *bc, bool *did, bitcask_error *err) {
   return rc;
 }
 
+/* A handle that does not merge must not take for done what is left for others. */
+static void pay(bitcask *bc, uint64_t n) {
+  if (bc->opt.auto_merge) {
+    bc_state_pay_debt(&bc->state, n);
+  } else {
+    atomic_store(&bc->own_debt, 0);
+  }
+}
+
 void bc_upkeep(bitcask *bc, uint64_t written, uint64_t dead) {
   uint64_t size = step_size(bc), n = PER_BYTE_WRITTEN * written + PER_BYTE_DEAD * dead;
-  uint64_t debt = bc_state_add_debt(&bc->state, n), steps = 1 + n / size;
+  uint64_t debt = bc_state_add_debt(&bc->state, n);
+  uint64_t steps, at_once = AT_ONCE * written;
   bitcask_error e = {0};
   bool did = true;
   int rc = BITCASK_OK;
 
-  if (debt < size + bc->upkeep_from || atomic_load(&bc->poisoned)) return;
-  bc->upkeep_from = 0;
+  if (!bc->opt.auto_merge) debt = atomic_fetch_add(&bc->own_debt, n) + n;
+  if (debt < size + atomic_load(&bc->upkeep_from) || atomic_load(&bc->poisoned)) return;
+  atomic_store(&bc->upkeep_from, 0);
+  /* What others had no time for is made up for; but many deletions are soon written,
+  ** and what there is to do for them the next commits share. */
+  steps = 1 + (debt < at_once ? debt : at_once) / size;
   while (steps-- && debt >= size && did && !rc) {
     did = false;
     rc = step(bc, &did, &e);
     /* Somebody else is at it, or writing: next time. */
     if (rc == BITCASK_BUSY) return;
-    bc_state_pay_debt(&bc->state, size);
+    pay(bc, size);
     debt -= size;
   }
   if (rc) {
     bc_store_log(bc, "%s: merging by itself is put off: %s", bc->dir, e.text);
-    bc->upkeep_from = AFTER_FAILURE * size;
+    atomic_store(&bc->upkeep_from, AFTER_FAILURE * size);
   }
-  if (rc || !did) bc_state_pay_debt(&bc->state, UINT64_MAX); /* there is no more to do */
+  if (rc || !did) pay(bc, UINT64_MAX); /* there is no more to do */
 }
 
 int bc_upkeep_stop(bitcask *bc, bitcask_error *err) {

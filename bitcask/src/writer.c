@@ -225,7 +225,7 @@ int bc_sync_unstable(bitcask *bc, bitcask_error *err) {
 
 void bc_seal_below(bitcask *bc, uint32_t id) {
   uint32_t pending = bc_state_unsealed(&bc->state);
-  bc_session session = {0};
+  bc_session session;
   bitcask_error e = {0};
   bc_fileset *files;
 

@@ -19,20 +19,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
-/* Where the newest record of a key is. */
-typedef struct bc_place {
-  uint64_t offset; /* < 2^48 */
-  uint32_t file_id;
-  uint32_t total_sz; /* of the record; 0 marks a deletion where the user of the table wants one */
-  uint32_t tstamp;
-} bc_place;
+#include "place.h"
 
 typedef struct bc_keydir bc_keydir;
 typedef struct bc_keydir_view bc_keydir_view;
-
-#define BC_MAX_OFFSET ((UINT64_C(1) << 48) - 1)
 
 /* The hash that all functions below want; the seed is the table's. */
 uint64_t bc_keydir_hash(uint64_t seed, const void *key, size_t key_sz);
@@ -114,13 +105,6 @@ int bc_keydir_view_save(const bc_keydir_view *view, bc_keydir_save_fn fn, void *
 unsigned bc_keydir_view_depth(const bc_keydir_view *view);
 uint64_t bc_keydir_view_key_bytes(const bc_keydir_view *view);
 
-/* A saved segment: where it is in the file, and what part of the hash space. */
-typedef struct bc_keydir_segment {
-  uint64_t offset;
-  uint32_t depth;
-  uint32_t unused;
-} bc_keydir_segment;
-
 /* A table in a file, all of which but the segments themselves is known to be as
 ** it was written. */
 typedef struct bc_keydir_saved {
@@ -149,13 +133,6 @@ typedef struct bc_keydir_saved {
 */
 bool bc_keydir_defer(bc_keydir *kd, uint64_t hash, const void *key, size_t key_sz,
                      const bc_place *place);
-
-/* Entries of a data file that deferred changes have replaced or removed. */
-typedef struct bc_keydir_replaced {
-  uint32_t file_id;
-  uint64_t keys;
-  uint64_t bytes;
-} bc_keydir_replaced;
 
 /* Make all deferred changes; the counts are right then.  *out is an array of *n,
 ** to be freed, in which a file may occur several times.  Needs exclusion as a change does.

@@ -1154,8 +1154,8 @@ static uint64_t calls_of_a_commit(store *s, const mem_fault *f) {
 static void no_call_of_a_step_fails_a_commit(void) {
   store *s = mem_alloc(sizeof *s);
   mem_fault f = {.err = EIO,
-                 .calls = MEM_CALL_CREATE | MEM_CALL_PWRITEV | MEM_CALL_TRUNCATE |
-                          MEM_CALL_RENAME | MEM_CALL_UNLINK | MEM_CALL_SYNC_DIR};
+                 .calls = MEM_CALL_CREATE | MEM_CALL_PWRITEV | MEM_CALL_TRUNCATE | MEM_CALL_RENAME |
+                          MEM_CALL_UNLINK | MEM_CALL_SYNC_DIR};
   unsigned n_hits = 0;
   uint64_t n_own;
 

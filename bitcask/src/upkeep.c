@@ -14,7 +14,7 @@
 enum {
   STEP_SZ = 512 * 1024, /* of input: half a millisecond, and as much to sync */
   STEP_LEAST = 4096,    /* with small files */
-  SHED_SZ = 4 << 20,    /* of a removed file */
+  SHED_SZ = 2 << 20,    /* of a removed file */
   TOUCH_N = 64,         /* directory entries of a restored keydir */
   PER_BYTE_WRITTEN = 2, /* hints keep up with what is written, ... */
   PER_BYTE_DEAD = 4,    /* ... and merges, of files that are 40 per cent dead, with what dies */

@@ -506,22 +506,32 @@ static int pin_stable(bc_copier *c, uint32_t active_id) {
   return bc_store_sync_state(c->bc, c->err);
 }
 
+static bool is_unfinished(const bc_datafile *df, const bc_outputs *o) {
+  return o->synced.file_id <= df->id && df->id <= o->last_id && !df->has_hint;
+}
+
 int bc_copier_finish_others(bc_copier *c) {
   bitcask *bc = c->bc;
+  bool any = false;
+  bc_fileset *files;
   bc_outputs o;
-  int rc = BITCASK_OK;
+  int rc;
 
   if (!bc_state_outputs(&bc->state, &o)) return BITCASK_OK;
   pthread_rwlock_wrlock(&bc->lock);
-  for (size_t i = 0; i < bc->files->n && !rc; i++) {
-    const bc_datafile *df = bc->files->file[i];
-    if (df->id < o.synced.file_id || df->id > o.last_id || df->has_hint) continue;
-    /* All that others may have published of it must be known. */
-    rc = bc_catch_up(bc, BC_TO_END, c->err);
-    if (!rc) rc = bc_repair(bc, true, c->err);
-    break;
-  }
+  /* Who made them may have failed, or died, and counted no step: nobody else has had
+  ** a reason to look.  But what holds copies of dead records must be known, or a
+  ** tombstone seems to bury nothing. */
+  rc = bc_catch_up(bc, BC_TO_END, c->err);
+  for (size_t i = 0; i < bc->files->n; i++) any |= is_unfinished(bc->files->file[i], &o);
+  if (!rc && any) rc = bc_repair(bc, true, c->err);
+  files = bc_fileset_ref(bc->files);
   pthread_rwlock_unlock(&bc->lock);
+  /* They lie below the stable position, and what they hold copies of may be an input. */
+  for (size_t i = 0; i < files->n && !rc; i++) {
+    if (is_unfinished(files->file[i], &o)) rc = bc_store_sync(bc, files->file[i], c->err);
+  }
+  bc_fileset_unref(files);
   return rc;
 }
 

@@ -100,9 +100,9 @@ int bc_copier_sync_output(bc_copier *c);
 /* End an output: on the disk, with its hint if hints are written. */
 int bc_copier_close_output(bc_copier *c);
 
-/* As the writer: an output that a merge did not get to finish is made whole.  Only the
-** last merge's are known for what they are (bc_outputs), so that is done before there
-** are others. */
+/* As the writer: an output that a merge did not get to finish is made whole, and is known
+** and on the disk then.  Only the last merge's are known for what they are (bc_outputs),
+** so that is done before there are others. */
 int bc_copier_finish_others(bc_copier *c);
 
 /* As the writer, with all of the log synced: reserve ids for outputs of the files whose

@@ -1,0 +1,221 @@
+/*
+** test_session.c - merging by itself, one step at a time: who makes each step, what fails
+** in it, and what somebody else does before the next one, is chosen here.
+*/
+#include "test.h"
+
+#include "engine.h"
+#include "memenv_int.h"
+#include "store.h"
+#include "upkeep.h"
+
+enum { FILE_SZ = 64 << 10, STEP_SZ = FILE_SZ / 8, VALUE_SZ = 1000, N_KEYS = 60, N_KEPT = 12 };
+
+static memenv *disk;
+static bitcask_options options;
+static unsigned n_logged;
+
+static void count_message(void *ctx, const char *text) {
+  (void)ctx;
+  (void)text;
+  n_logged++;
+}
+
+static bitcask *open_handle(bool merges) {
+  bitcask_error e;
+  bitcask *bc = NULL;
+  options.auto_merge = merges;
+  CHECK_OK(bc_open_env("/kv", &options, memenv_env(disk), &bc, &e), &e);
+  if (!bc) abort();
+  return bc;
+}
+
+static void close_handle(bitcask *bc) {
+  bitcask_error e;
+  CHECK_OK(bitcask_close(bc, &e), &e);
+}
+
+static void setup(void) {
+  disk = memenv_new(1);
+  bitcask_options_init(&options);
+  options.create = true;
+  options.sync = BITCASK_SYNC_NORMAL;
+  options.max_file_size = FILE_SZ;
+  options.log = count_message;
+  n_logged = 0;
+}
+
+static void finish(void) {
+  CHECK_EQ(memenv_n_open(disk), 0);
+  memenv_free(disk);
+}
+
+static void put(bitcask *bc, int k, char fill) {
+  char key[16], value[VALUE_SZ];
+  bitcask_error e;
+  size_t n = (size_t)sprintf(key, "key%d", k);
+  memset(value, fill, sizeof value);
+  CHECK_OK(bitcask_put(bc, key, n, value, sizeof value, &e), &e);
+}
+
+static void delete_key(bitcask *bc, int k) {
+  char key[16];
+  bitcask_error e;
+  CHECK_OK(bitcask_delete(bc, key, (size_t)sprintf(key, "key%d", k), &e), &e);
+}
+
+/* `want`: what its value is made of; 0: it is not there. */
+static void check_key(bitcask *bc, int k, char want) {
+  char key[16];
+  bitcask_buf buf = {0};
+  bitcask_error e;
+  size_t n = (size_t)sprintf(key, "key%d", k);
+  CHECK_RC(bitcask_get(bc, key, n, &buf, &e), want ? BITCASK_OK : BITCASK_NOTFOUND, &e);
+  if (want) CHECK(buf.size == VALUE_SZ && buf.data[0] == (uint8_t)want);
+  bitcask_buf_free(&buf);
+}
+
+/* File 1, of which the first N_KEPT records are live, and others. */
+static void fill(bitcask *bc) {
+  for (int k = 0; k < N_KEYS; k++) put(bc, k, 'a');
+  for (int k = N_KEPT; k < N_KEYS; k++) put(bc, k, 'b');
+}
+
+static void check_filled(bitcask *bc, int from) {
+  for (int k = from; k < N_KEYS; k++) check_key(bc, k, k < N_KEPT ? 'a' : 'b');
+}
+
+/* One step; of a hint only if there is nothing to merge. */
+static void step(bitcask *bc) {
+  bc->seals_next = true;
+  bc_upkeep(bc, STEP_SZ / 2, 0);
+}
+
+static bc_session session_of(bitcask *bc) {
+  bc_session s = {0};
+  (void)bc_state_session(&bc->state, &s);
+  return s;
+}
+
+static void step_until_begun(bitcask *bc) {
+  for (int i = 0; i < 100 && !session_of(bc).input; i++) step(bc);
+  CHECK_EQ(session_of(bc).input, 1);
+  CHECK_EQ(session_of(bc).output, 0);
+}
+
+/* Something has been copied, and not all of file 1. */
+static void step_until_copied(bitcask *bc) {
+  for (int i = 0; i < 100 && !session_of(bc).end; i++) step(bc);
+  CHECK_EQ(session_of(bc).input, 1);
+  CHECK(session_of(bc).end > 0);
+}
+
+/* The next step of the handle fails, at a call of this kind. */
+static void step_and_fail(bitcask *bc, unsigned call) {
+  memenv_set_fault(disk, &(mem_fault){.err = EIO, .calls = call, .nth = 1, .sticky = true});
+  step(bc);
+  CHECK(memenv_fault_hit(disk));
+  memenv_set_fault(disk, &(mem_fault){0});
+  CHECK_EQ(session_of(bc).input, 0);
+}
+
+static bool has_file(uint32_t id, const char *suffix) {
+  const bc_env *env = memenv_env(disk);
+  char path[64];
+  bc_stat st;
+  sprintf(path, "/kv/%" PRIu32 ".bitcask.%s", id, suffix);
+  return !env->stat(env->ctx, path, &st);
+}
+
+/* Go on until there is nothing left to merge. */
+static void step_to_the_end(bitcask *bc) {
+  bc->upkeep_from = 0;
+  for (int i = 0; i < 100; i++) step(bc);
+  CHECK_EQ(session_of(bc).input, 0);
+  CHECK(!has_file(1, "data"));
+}
+
+/* Were the power cut at any moment since the log was started: all is there. */
+static void check_after_power_cuts(void) {
+  memenv *now = disk;
+  for (size_t n = 0; n <= memenv_log_size(now) && !test_bad; n++) {
+    mem_cut cut = {.kind = MEM_CUT_SYNCED, .n_ops = n};
+    bitcask *bc;
+    disk = memenv_crash(now, &cut);
+    bc = open_handle(false);
+    check_filled(bc, 0);
+    close_handle(bc);
+    if (test_bad) memenv_print_log(now), fprintf(stderr, "cut after %zu\n", n);
+    finish();
+  }
+  disk = now;
+}
+
+/* ---------------------------------------------------------- what a failed step leaves */
+
+/* Nobody goes on with its output; but that holds the only copies once the input goes. */
+static void abandoned_output_is_synced(void) {
+  for (int explicitly = 0; explicitly < 2; explicitly++) {
+    bitcask_merge_options all = {.kind = BITCASK_MERGE_ALL};
+    bitcask_error e;
+    bitcask *bc;
+
+    setup();
+    bc = open_handle(true);
+    bc->opt.auto_merge = false;
+    fill(bc);
+    CHECK_OK(bitcask_sync(bc, &e), &e);
+    memenv_log_start(disk);
+    bc->opt.auto_merge = true;
+    step_until_copied(bc);
+    if (explicitly) {
+      CHECK_OK(bitcask_merge(bc, &all, NULL, &e), &e);
+    } else {
+      step_and_fail(bc, MEM_CALL_PWRITEV);
+      step_to_the_end(bc);
+    }
+    close_handle(bc);
+    check_after_power_cuts();
+    finish();
+  }
+}
+
+/* The other handle was there all the time and has no reason to look: it must know of
+** the copies, or it throws the tombstone away that buries one. */
+static void abandoned_output_is_known_to_all(void) {
+  for (int explicitly = 0; explicitly < 2; explicitly++) {
+    bitcask_merge_options all = {.kind = BITCASK_MERGE_ALL};
+    bitcask *a, *b;
+    bitcask_error e;
+
+    setup();
+    a = open_handle(false);
+    fill(a);
+    a->opt.auto_merge = true;
+    step_until_begun(a);
+    b = open_handle(false);
+    put(b, N_KEYS, 'c');
+    step_until_copied(a);
+    step_and_fail(a, MEM_CALL_PWRITEV);
+    delete_key(b, 0);
+    b->opt.auto_merge = true;
+    if (explicitly) {
+      CHECK_OK(bitcask_merge(b, &all, NULL, &e), &e);
+    } else {
+      step_to_the_end(b);
+    }
+    close_handle(b);
+    close_handle(a);
+    a = open_handle(false);
+    check_key(a, 0, 0);
+    check_filled(a, 1);
+    close_handle(a);
+    finish();
+  }
+}
+
+int main(void) {
+  RUN(abandoned_output_is_synced);
+  RUN(abandoned_output_is_known_to_all);
+  return test_done();
+}

@@ -102,24 +102,27 @@ static int start_session(bitcask *bc, bool *did, bitcask_error *err) {
   return rc;
 }
 
-/* The output that the step before this one has left, if it is as it left it; else there
-** will be another one. */
+/* The output that the step before this one has left, if it is as it left it.  Else there
+** will be another one, and nobody will sync this one later. */
 static int take_up_output(bc_copier *c, const bc_session *s) {
   bitcask *bc = c->bc;
   bc_datafile *df = s->output ? bc_store_find(bc, s->output) : NULL;
   uint64_t on_disk;
-  int rc = BITCASK_OK;
+  bool hinted;
+  int rc;
 
   if (!df) return BITCASK_OK;
-  if (!df->writable) rc = bc_datafile_reopen(df, bc->dir, BC_OPEN_WRITE, NULL, c->err);
-  if (rc || bc->env->size(bc->env->ctx, df->fd, &on_disk) || on_disk != s->end ||
-      atomic_load(&df->size) != s->end || df->has_hint) {
-    bc_datafile_unref(df);
-    return rc;
+  rc = bc_hint_exists(bc->env, bc->dir, df->id, &hinted, c->err);
+  if (!rc && !df->writable) rc = bc_datafile_reopen(df, bc->dir, BC_OPEN_WRITE, NULL, c->err);
+  if (!rc && !hinted && !bc->env->size(bc->env->ctx, df->fd, &on_disk) && on_disk == s->end &&
+      atomic_load(&df->size) == s->end) {
+    c->out = df;
+    c->out_size = s->end;
+    return BITCASK_OK;
   }
-  c->out = df;
-  c->out_size = s->end;
-  return BITCASK_OK;
+  if (!rc) rc = bc_store_sync(bc, df, c->err);
+  bc_datafile_unref(df);
+  return rc;
 }
 
 /* A file in which nothing is live need not be read. */

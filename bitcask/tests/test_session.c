@@ -214,8 +214,39 @@ static void abandoned_output_is_known_to_all(void) {
   }
 }
 
+/* Somebody has written to the output between two steps: it is left as it is. */
+static void output_that_was_changed_is_synced(void) {
+  const bc_env *env;
+  char path[64];
+  bitcask_error e;
+  bitcask *bc;
+  int fd;
+
+  setup();
+  env = memenv_env(disk);
+  bc = open_handle(false);
+  fill(bc);
+  for (int i = 0; i < 2; i++) {
+    for (int k = N_KEPT; k < N_KEYS; k++) put(bc, k, 'b'); /* two files to merge, and two ids */
+  }
+  CHECK_OK(bitcask_sync(bc, &e), &e);
+  memenv_log_start(disk);
+  bc->opt.auto_merge = true;
+  step_until_copied(bc);
+  CHECK(session_of(bc).output < session_of(bc).last_id);
+  sprintf(path, "/kv/%" PRIu32 ".bitcask.data", session_of(bc).output);
+  CHECK_EQ(env->open(env->ctx, path, BC_OPEN_WRITE, &fd), 0);
+  CHECK_EQ(env->pwritev(env->ctx, fd, &(struct iovec){(char[]){"?"}, 1}, 1, session_of(bc).end), 0);
+  CHECK_EQ(env->close(env->ctx, fd), 0);
+  step_to_the_end(bc);
+  close_handle(bc);
+  check_after_power_cuts();
+  finish();
+}
+
 int main(void) {
   RUN(abandoned_output_is_synced);
   RUN(abandoned_output_is_known_to_all);
+  RUN(output_that_was_changed_is_synced);
   return test_done();
 }

@@ -145,23 +145,44 @@ void bc_seal_quit(bitcask *bc) {
   bc_seal_release(bc);
 }
 
+/* The lowest id of a merge that goes on which must not be sealed here, or UINT32_MAX. */
+static uint32_t lowest_waiting(const bitcask *bc, uint32_t *last) {
+  bc_session s = {0};
+  *last = 0;
+  if (!bc_state_session(&bc->state, &s)) return UINT32_MAX;
+  *last = s.last_id;
+  if (s.token != bc->token) return s.first_id;
+  return s.output ? s.output : s.next_id;
+}
+
+bool bc_seal_must_wait(const bitcask *bc, uint32_t id) {
+  uint32_t last;
+  return lowest_waiting(bc, &last) <= id && id <= last;
+}
+
+void bc_seal_note_done(bitcask *bc, uint32_t was, uint32_t rest) {
+  uint32_t last, lowest = lowest_waiting(bc, &last);
+  if (lowest < rest) rest = lowest;
+  if (was && rest > was) bc_state_move_unsealed(&bc->state, was, rest);
+}
+
 /* With `lock`: the lowest file whose hint can be written now; NULL: none.  *rest: the
 ** lowest one whose time has not come. */
 static bc_datafile *next_unsealed(const bitcask *bc, uint32_t from, uint32_t *rest) {
   bc_position stable = {0, 0};
-  bc_session session;
   bc_commit_point p;
   uint64_t generation;
 
-  *rest = 0;
+  *rest = from;
   if (!bc_state_read(&bc->state, &p, &generation)) return NULL;
   (void)bc_state_stable(&bc->state, &stable);
-  (void)bc_state_session(&bc->state, &session);
+  /* Not "none": the active file may be sealed before that is noted. */
+  *rest = p.active_id;
   for (size_t i = 0; i < bc->files->n; i++) {
     bc_datafile *df = bc->files->file[i];
     if (df->id < from || df->id >= p.active_id || df->has_hint || df->damaged) continue;
-    if (df->id < stable.file_id && df->id != session.output) return bc_datafile_ref(df);
-    if (!*rest) *rest = df->id;
+    if (df->id < stable.file_id && !bc_seal_must_wait(bc, df->id)) return bc_datafile_ref(df);
+    if (df->id < *rest) *rest = df->id;
   }
   return NULL;
 }
@@ -180,7 +201,7 @@ static int take_next(bitcask *bc, bitcask_error *err) {
   df = next_unsealed(bc, from, &rest);
   pthread_rwlock_unlock(&bc->lock);
   if (!df) {
-    bc_state_move_unsealed(&bc->state, from, rest);
+    bc_seal_note_done(bc, from, rest);
     return BITCASK_OK;
   }
   rc = bc_hint_exists(bc->env, bc->dir, df->id, &exists, err);
@@ -193,7 +214,7 @@ static int take_next(bitcask *bc, bitcask_error *err) {
   if (!rc) rc = s ? begin(bc, s, df, &fits, err) : bc_err_nomem(err);
   if (rc || !fits) {
     /* Not as long as it should be: a matter for the next repair. */
-    if (!rc) bc_state_move_unsealed(&bc->state, from, df->id + 1);
+    if (!rc) bc_seal_note_done(bc, from, df->id + 1);
     bc_datafile_unref(df);
     free(s);
     return rc;

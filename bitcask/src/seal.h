@@ -21,6 +21,14 @@ int bc_seal(bitcask *bc, bc_datafile *df, bitcask_error *err);
 /* Is it as it should be that a sealed file has no hint, because its turn is yet to come? */
 bool bc_seal_is_pending(const bitcask *bc, uint32_t id);
 
+/* With the merge lock: is it an output of a merge that commits go on with, which may grow?
+** Of those that may not any more, only who made the last step knows all. */
+bool bc_seal_must_wait(const bitcask *bc, uint32_t id);
+
+/* With the merge lock: files from `was` on were pending, and only those from `rest` on
+** are now, but for those that must wait. */
+void bc_seal_note_done(bitcask *bc, uint32_t was, uint32_t rest);
+
 /* Is that hint being written by a handle that is still there? */
 bool bc_seal_is_at_work(const bitcask *bc, uint32_t id);
 

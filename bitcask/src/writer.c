@@ -225,22 +225,19 @@ int bc_sync_unstable(bitcask *bc, bitcask_error *err) {
 
 void bc_seal_below(bitcask *bc, uint32_t id) {
   uint32_t pending = bc_state_unsealed(&bc->state);
-  bc_session session;
   bitcask_error e = {0};
   bc_fileset *files;
 
-  /* What an automatic merge goes on writing to must not have one. */
-  (void)bc_state_session(&bc->state, &session);
   pthread_rwlock_rdlock(&bc->lock);
   files = bc_fileset_ref(bc->files);
   pthread_rwlock_unlock(&bc->lock);
   for (size_t i = 0; i < files->n && files->file[i]->id < id; i++) {
-    if (files->file[i]->id == session.output) continue;
+    if (bc_seal_must_wait(bc, files->file[i]->id)) continue;
     if (bc_seal(bc, files->file[i], &e)) break;
     bc_datafile_settle(files->file[i]);
   }
   if (e.code) bc_store_log(bc, "%s", e.text);
-  if (!e.code) bc_state_move_unsealed(&bc->state, pending, session.output);
+  if (!e.code) bc_seal_note_done(bc, pending, id);
   bc_fileset_unref(files);
 }
 
@@ -263,7 +260,8 @@ static void unlock_for_sealing(bitcask *bc) {
 }
 
 void bc_seal_all(bitcask *bc) {
-  if (!bc_state_unsealed(&bc->state) || !lock_for_sealing(bc)) return;
+  uint32_t pending = bc_state_unsealed(&bc->state);
+  if (!pending || pending >= bc_point(bc).active_id || !lock_for_sealing(bc)) return;
   bc_seal_below(bc, bc_point(bc).active_id);
   unlock_for_sealing(bc);
 }

@@ -6,10 +6,11 @@
 
 #include "engine.h"
 #include "memenv_int.h"
+#include "seal.h"
 #include "store.h"
 #include "upkeep.h"
 
-enum { FILE_SZ = 64 << 10, STEP_SZ = FILE_SZ / 8, VALUE_SZ = 1000, N_KEYS = 60, N_KEPT = 12 };
+enum { FILE_SZ = 64 << 10, VALUE_SZ = 1000, N_KEYS = 60, N_KEPT = 12 };
 
 static memenv *disk;
 static bitcask_options options;
@@ -88,7 +89,7 @@ static void check_filled(bitcask *bc, int from) {
 /* One step; of a hint only if there is nothing to merge. */
 static void step(bitcask *bc) {
   bc->seals_next = true;
-  bc_upkeep(bc, STEP_SZ / 2, 0);
+  bc_upkeep(bc, bc->opt.max_file_size / 16, 0);
 }
 
 static bc_session session_of(bitcask *bc) {
@@ -244,9 +245,82 @@ static void output_that_was_changed_is_synced(void) {
   finish();
 }
 
+/* ------------------------------------------------------------------------------ hints */
+
+/* A handle that does not know of the output yet has nothing to seal, and a third one
+** mends what seems to have been forgotten. */
+static void growing_output_gets_no_hint(void) {
+  bitcask *a, *b, *c;
+  uint64_t n_problems;
+  bitcask_error e;
+  uint32_t output;
+
+  setup();
+  a = open_handle(false);
+  fill(a);
+  a->opt.auto_merge = true;
+  step_until_begun(a);
+  b = open_handle(false);
+  put(b, N_KEYS, 'c');
+  step_until_copied(a);
+  output = session_of(a).output;
+  for (int i = 0; i < 100; i++) step(b);
+  c = open_handle(false);
+  CHECK(!has_file(output, "hint"));
+  step_to_the_end(a);
+  CHECK_OK(bitcask_verify(c, NULL, NULL, NULL, &n_problems, &e), &e);
+  CHECK_EQ(n_problems, 0);
+  close_handle(c);
+  close_handle(b);
+  close_handle(a);
+  n_logged = 0;
+  a = open_handle(false);
+  check_filled(a, 0);
+  CHECK_EQ(n_logged, 0);
+  close_handle(a);
+  finish();
+}
+
+static bitcask *other;
+
+/* While one handle writes a hint, another one fills a file and begins the next. */
+static int fill_at_sync(void *ctx, int fd) {
+  bitcask *bc = other;
+  other = NULL;
+  for (int i = 0; bc && i < 2 * FILE_SZ / VALUE_SZ; i++) put(bc, i % N_KEYS, 'x');
+  return memenv_env(disk)->fdatasync(ctx, fd);
+}
+
+/* The files that are full then are not forgotten. */
+static void file_filled_meanwhile_is_pending(void) {
+  bitcask *a, *b;
+  bitcask_error e;
+  bc_env env;
+
+  setup();
+  options.sync = BITCASK_SYNC_OFF; /* hints are written at close */
+  options.auto_merge = false;
+  env = *memenv_env(disk);
+  env.fdatasync = fill_at_sync;
+  CHECK_OK(bc_open_env("/kv", &options, &env, &a, &e), &e);
+  b = open_handle(false);
+  fill(a);
+  CHECK_OK(bitcask_sync(a, &e), &e);
+  put(b, 0, 'b');
+  other = b;
+  close_handle(a);
+  CHECK(!other);
+  for (uint32_t id = 1; has_file(id + 1, "data"); id++)
+    CHECK(has_file(id, "hint") || bc_seal_is_pending(b, id));
+  close_handle(b);
+  finish();
+}
+
 int main(void) {
   RUN(abandoned_output_is_synced);
   RUN(abandoned_output_is_known_to_all);
   RUN(output_that_was_changed_is_synced);
+  RUN(growing_output_gets_no_hint);
+  RUN(file_filled_meanwhile_is_pending);
   return test_done();
 }

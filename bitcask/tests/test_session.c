@@ -89,6 +89,7 @@ static void check_filled(bitcask *bc, int from) {
 /* One step; of a hint only if there is nothing to merge. */
 static void step(bitcask *bc) {
   bc->seals_next = true;
+  bc_state_pay_debt(&bc->state, UINT64_MAX);
   bc_upkeep(bc, bc->opt.max_file_size / 16, 0);
 }
 

@@ -11,6 +11,7 @@
 #include "lock.h"
 #include "name.h"
 #include "repair.h"
+#include "seal.h"
 #include "writer.h"
 
 enum {
@@ -405,6 +406,7 @@ int bc_copier_retire(bc_copier *c) {
   /* The log's newest records must outlive the older ones that are going. */
   if (!rc) rc = bc_sync_unstable(bc, c->err);
   if (rc) return rc;
+  bc_seal_forget(bc, id);
   pthread_rwlock_wrlock(&bc->lock);
   count_step(bc); /* other processes: look, and move your keys */
   rc = bc_store_drop_file(bc, id, c->err);

@@ -135,6 +135,17 @@ void bc_seal_stop(bitcask *bc) {
   bc_seal_release(bc);
 }
 
+void bc_seal_forget(bitcask *bc, uint32_t id) {
+  bitcask_buf path = {0};
+
+  if (bc_state_sealing(&bc->state).id != id) return;
+  bc_seal_stop(bc);
+  /* What cannot be removed is left to the next repair. */
+  if (!bc_name_hint(&path, bc->dir, id, ".tmp"))
+    (void)bc->env->unlink(bc->env->ctx, (char *)path.data);
+  bitcask_buf_free(&path);
+}
+
 static bool is_still_ours(const bitcask *bc) {
   bc_sealing s = bc_state_sealing(&bc->state);
   return s.id == bc->sealer->df->id && s.token == bc->token;

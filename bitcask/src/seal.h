@@ -39,6 +39,9 @@ int bc_seal_step(bitcask *bc, uint64_t n, bool *did, bitcask_error *err);
 /* With the merge lock: no hint is in the making any more. */
 void bc_seal_stop(bitcask *bc);
 
+/* With the merge lock: file `id` goes, and must not get a hint any more. */
+void bc_seal_forget(bitcask *bc, uint32_t id);
+
 /* Without it, when the handle is closed: what it was writing is nobody's any more. */
 void bc_seal_quit(bitcask *bc);
 

@@ -317,11 +317,40 @@ static void file_filled_meanwhile_is_pending(void) {
   finish();
 }
 
+/* A hint without its data file would keep basho/bitcask from opening the directory. */
+static void removed_file_gets_no_hint(void) {
+  for (int others = 0; others < 2; others++) {
+    bitcask *a, *b;
+
+    setup();
+    options.sync = BITCASK_SYNC_OFF; /* hints are not begun before a merge is */
+    options.max_file_size = 1 << 20;
+    a = open_handle(false);
+    for (int i = 0; i < 2200; i++) put(a, i % N_KEYS, 'a');
+    b = open_handle(false);
+    put(b, 0, 'b');
+    a->opt.auto_merge = true;
+    for (int i = 0; i < 100 && !session_of(a).input; i++) step(a);
+    a->seals_next = b->seals_next = false; /* a step of the hint */
+    bc_upkeep(others ? b : a, 1 << 16, 0);
+    CHECK(has_file(1, "hint.tmp"));
+    for (int i = 0; i < 100 && session_of(a).input == 1; i++) step(a);
+    CHECK(!has_file(1, "data"));
+    for (int i = 0; i < 100; i++) step(others ? b : a);
+    CHECK(!has_file(1, "hint"));
+    CHECK(!has_file(1, "hint.tmp"));
+    close_handle(b);
+    close_handle(a);
+    finish();
+  }
+}
+
 int main(void) {
   RUN(abandoned_output_is_synced);
   RUN(abandoned_output_is_known_to_all);
   RUN(output_that_was_changed_is_synced);
   RUN(growing_output_gets_no_hint);
   RUN(file_filled_meanwhile_is_pending);
+  RUN(removed_file_gets_no_hint);
   return test_done();
 }

@@ -437,7 +437,7 @@ bc_checkpoint *bc_checkpoint_begin(bitcask *bc) {
   bool ok, busy;
 
   /* While a merge runs, outputs are in use before they are synced. */
-  if (bc_store_is_merging(bc) || bc_lock_merge(&bc->state, NULL)) return NULL;
+  if (!bc_store_lock_merge(bc)) return NULL;
   busy = atomic_exchange(&bc->saving, true);
   c = busy ? NULL : calloc(1, sizeof *c);
   if (!busy && !c) atomic_store(&bc->saving, false);
@@ -453,7 +453,7 @@ bc_checkpoint *bc_checkpoint_begin(bitcask *bc) {
       c = NULL;
     }
   }
-  bc_unlock_merge(&bc->state);
+  bc_store_unlock_merge(bc);
   return c;
 }
 

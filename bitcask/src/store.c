@@ -10,6 +10,7 @@
 #include "bytes.h"
 #include "crc32.h"
 #include "err.h"
+#include "lock.h"
 
 enum { ASK_AFTER = 64 * 1024 };
 
@@ -230,6 +231,18 @@ void bc_store_end_merge(bitcask *bc) {
   bc->merging = false;
   pthread_cond_broadcast(&bc->merge_cond);
   pthread_mutex_unlock(&bc->writer_mutex);
+}
+
+bool bc_store_lock_merge(bitcask *bc) {
+  if (!bc_store_take_merge(bc, true)) return false;
+  if (!bc_lock_merge(&bc->state, NULL)) return true;
+  bc_store_end_merge(bc);
+  return false;
+}
+
+void bc_store_unlock_merge(bitcask *bc) {
+  bc_unlock_merge(&bc->state);
+  bc_store_end_merge(bc);
 }
 
 void bc_store_end_turn(bitcask *bc) {

@@ -152,6 +152,11 @@ bool bc_store_is_merging(bitcask *bc);
 ** a moment only, so that others wait for it. */
 bool bc_store_take_merge(bitcask *bc, bool step);
 void bc_store_end_merge(bitcask *bc);
+/* For a moment be that thread, and take the kernel's merge lock.  Never without the
+** first: the lock is the handle's, whose threads it does not tell apart, and one would
+** give back what another one relies on.  False: not now. */
+bool bc_store_lock_merge(bitcask *bc);
+void bc_store_unlock_merge(bitcask *bc);
 
 /* With `lock` exclusive: count a record in its file's statistics.  tombstone_sz:
 ** its size if it is a tombstone or a marker, else 0. */

@@ -81,7 +81,7 @@ static int sync_foreign(bitcask *bc, const bc_commit_point *p, bitcask_error *er
 /* First transaction since boot, since a writer died, or since we became a
 ** writer: read the log to its end and mend it. */
 static int recover(bitcask *bc, bitcask_error *err) {
-  bool alone = !bc_store_is_merging(bc) && !bc_lock_merge(&bc->state, NULL);
+  bool alone = bc_store_lock_merge(bc);
   bc_commit_point p;
   int rc;
 
@@ -101,7 +101,7 @@ static int recover(bitcask *bc, bitcask_error *err) {
     bc->dir_unsynced = true; /* bytes or the name of a file */
   }
   pthread_rwlock_unlock(&bc->lock);
-  if (alone) bc_unlock_merge(&bc->state);
+  if (alone) bc_store_unlock_merge(bc);
   return rc;
 }
 
@@ -244,26 +244,18 @@ void bc_seal_below(bitcask *bc, uint32_t id) {
 /* With the merge lock, so that no output is being written, and for a moment only: by
 ** another thread of this handle, or by nobody.  False: not now. */
 static bool lock_for_sealing(bitcask *bc) {
-  if (!bc_store_take_merge(bc, true)) return false;
+  if (!bc_store_lock_merge(bc)) return false;
   /* What a merge has just finished must be known to its end. */
-  if (!bc_lock_merge(&bc->state, NULL)) {
-    if (!bc_refresh(bc, NULL)) return true;
-    bc_unlock_merge(&bc->state);
-  }
-  bc_store_end_merge(bc);
+  if (!bc_refresh(bc, NULL)) return true;
+  bc_store_unlock_merge(bc);
   return false;
-}
-
-static void unlock_for_sealing(bitcask *bc) {
-  bc_unlock_merge(&bc->state);
-  bc_store_end_merge(bc);
 }
 
 void bc_seal_all(bitcask *bc) {
   uint32_t pending = bc_state_unsealed(&bc->state);
   if (!pending || pending >= bc_point(bc).active_id || !lock_for_sealing(bc)) return;
   bc_seal_below(bc, bc_point(bc).active_id);
-  unlock_for_sealing(bc);
+  bc_store_unlock_merge(bc);
 }
 
 void bc_seal_some(bitcask *bc) {
@@ -271,7 +263,7 @@ void bc_seal_some(bitcask *bc) {
   bool did;
   if (!lock_for_sealing(bc)) return;
   if (bc_seal_step(bc, SEAL_AT_ONCE, &did, &e)) bc_store_log(bc, "%s", e.text);
-  unlock_for_sealing(bc);
+  bc_store_unlock_merge(bc);
 }
 
 int bc_sync_all(bitcask *bc, bitcask_error *err) {

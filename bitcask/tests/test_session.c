@@ -5,10 +5,14 @@
 #include "test.h"
 
 #include "engine.h"
+#include "lock.h"
 #include "memenv_int.h"
 #include "seal.h"
 #include "store.h"
 #include "upkeep.h"
+#include "writer.h"
+
+#include <semaphore.h>
 
 enum { FILE_SZ = 64 << 10, VALUE_SZ = 1000, N_KEYS = 60, N_KEPT = 12 };
 
@@ -345,6 +349,82 @@ static void removed_file_gets_no_hint(void) {
   }
 }
 
+/* ---------------------------------------------------------------- threads of one handle */
+
+enum { MERGE_BYTE = 3 }; /* FORMAT.md section 4.1 */
+
+static sem_t has_come, may_go;
+static _Atomic bool is_armed, is_inside;
+static pthread_t thread;
+
+static void *make_step(void *bc) {
+  step(bc);
+  sem_post(&has_come); /* if it could not begin */
+  return NULL;
+}
+
+/* One thread is about to take the merge lock; another one of the same handle makes a step
+** and stops in it. */
+static int lock_and_stop(void *ctx, int fd, uint64_t pos, bc_lock_kind kind) {
+  int e;
+
+  if (pos != MERGE_BYTE || kind != BC_LOCK_EXCLUSIVE || !other)
+    return memenv_env(disk)->lock(ctx, fd, pos, kind);
+  if (is_armed) {
+    is_armed = false;
+    CHECK_EQ(pthread_create(&thread, NULL, make_step, other), 0);
+    sem_wait(&has_come);
+    return memenv_env(disk)->lock(ctx, fd, pos, kind);
+  }
+  e = memenv_env(disk)->lock(ctx, fd, pos, kind);
+  is_inside = true;
+  sem_post(&has_come);
+  sem_wait(&may_go);
+  is_inside = false;
+  return e;
+}
+
+/* A step keeps the merge lock, whatever other threads want it for. */
+static void step_keeps_the_lock(void) {
+  for (int repairs = 0; repairs < 2; repairs++) {
+    bitcask *a, *b;
+    bitcask_error e;
+    bool held = false;
+    bc_env env;
+
+    setup();
+    other = NULL;
+    options.auto_merge = true;
+    env = *memenv_env(disk);
+    env.lock = lock_and_stop;
+    CHECK_OK(bc_open_env("/kv", &options, &env, &a, &e), &e);
+    b = open_handle(false);
+    put(b, 0, 'b');
+    put(a, 0, 'a');
+    sem_init(&has_come, 0, 0);
+    sem_init(&may_go, 0, 0);
+    is_armed = true;
+    other = a;
+    if (repairs) {
+      a->repairs_due = true;
+      CHECK_OK(bc_writer_enter(a, 0, &e), &e);
+      bc_writer_leave(a);
+    } else {
+      bc_save_early(a);
+      bc_save(a, 1);
+    }
+    CHECK(!is_armed);
+    CHECK_OK(bc_lock_merge_held(&b->state, &held, &e), &e);
+    CHECK_EQ(held, is_inside);
+    sem_post(&may_go);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    other = NULL;
+    close_handle(b);
+    close_handle(a);
+    finish();
+  }
+}
+
 int main(void) {
   RUN(abandoned_output_is_synced);
   RUN(abandoned_output_is_known_to_all);
@@ -352,5 +432,6 @@ int main(void) {
   RUN(growing_output_gets_no_hint);
   RUN(file_filled_meanwhile_is_pending);
   RUN(removed_file_gets_no_hint);
+  RUN(step_keeps_the_lock);
   return test_done();
 }

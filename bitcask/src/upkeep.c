@@ -145,7 +145,7 @@ static void let_go_later(bitcask *bc, bc_datafile *df) {
   bc->removed = fs;
 }
 
-static bool has_live_keys(const bc_copier *c) {
+static bool has_live_keys(bc_copier *c) {
   bool yes;
   pthread_rwlock_rdlock(&c->bc->lock);
   yes = c->in->live_keys != 0;
@@ -156,11 +156,13 @@ static bool has_live_keys(const bc_copier *c) {
 /* All of the input is copied. */
 static int retire(bc_copier *c) {
   bitcask *bc = c->bc;
-  uint64_t at;
+  uint64_t ignored;
   int rc = BITCASK_OK;
 
-  /* What expired and was dropped by another handle is in this one's keydir still. */
-  if (c->cutoff && !c->damaged && has_live_keys(c)) rc = bc_copier_copy(c, 0, UINT64_MAX, &at);
+  /* What had expired when another handle looked was dropped from its keydir alone, and
+  ** nothing tells this one: it goes through the input by itself, in one step, or each
+  ** would wait for what the other drops.  A copy that got damaged is made again. */
+  if (!c->damaged && has_live_keys(c)) rc = bc_copier_copy(c, 0, UINT64_MAX, &ignored);
   if (rc) return rc;
   if (c->damaged || has_live_keys(c)) {
     /* Somebody has to see to it. */

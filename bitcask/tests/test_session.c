@@ -250,6 +250,37 @@ static void output_that_was_changed_is_synced(void) {
   finish();
 }
 
+/* -------------------------------------------------------------------- several handles */
+
+/* What one handle has dropped because it had expired is still there for the next one. */
+static void expired_by_turns(void) {
+  for (int others_expire = 0; others_expire < 2; others_expire++) {
+    bitcask *a, *b;
+
+    setup();
+    memenv_set_now(disk, 1700000000);
+    a = open_handle(false);
+    for (int k = 0; k < N_KEYS; k++) put(a, k, 'a');
+    memenv_set_now(disk, 1700001000);
+    for (int k = N_KEPT; k < 2 * N_KEYS; k++) put(a, k, 'b');
+    b = open_handle(false);
+    put(b, 3 * N_KEYS, 'b');
+    a->opt.expiry_secs = 500;
+    if (others_expire) b->opt.expiry_secs = 500;
+    a->opt.auto_merge = b->opt.auto_merge = true;
+    step_until_begun(a);
+    step(a);
+    n_logged = 0;
+    for (int i = 0; i < 100; i++) step(b);
+    CHECK_EQ(n_logged, 0);
+    CHECK(!has_file(1, "data"));
+    for (int k = N_KEPT; k < 2 * N_KEYS; k++) check_key(a, k, 'b');
+    close_handle(b);
+    close_handle(a);
+    finish();
+  }
+}
+
 /* ------------------------------------------------------------------------------ hints */
 
 /* A handle that does not know of the output yet has nothing to seal, and a third one
@@ -429,6 +460,7 @@ int main(void) {
   RUN(abandoned_output_is_synced);
   RUN(abandoned_output_is_known_to_all);
   RUN(output_that_was_changed_is_synced);
+  RUN(expired_by_turns);
   RUN(growing_output_gets_no_hint);
   RUN(file_filled_meanwhile_is_pending);
   RUN(removed_file_gets_no_hint);

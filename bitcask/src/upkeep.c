@@ -15,6 +15,7 @@ enum {
   STEP_SZ = 512 * 1024, /* of input: half a millisecond, and as much to sync */
   STEP_LEAST = 4096,    /* with small files */
   SHED_SZ = 2 << 20,    /* of a removed file */
+  MOST_REMOVED = 16,    /* descriptors */
   TOUCH_N = 64,         /* directory entries of a restored keydir */
   PER_BYTE_WRITTEN = 2, /* hints keep up with what is written, ... */
   PER_BYTE_DEAD = 4,    /* ... and merges, of files that are 40 per cent dead, with what dies */
@@ -156,6 +157,7 @@ static bool has_live_keys(bc_copier *c) {
 /* All of the input is copied. */
 static int retire(bc_copier *c) {
   bitcask *bc = c->bc;
+  bool piecemeal;
   uint64_t ignored;
   int rc = BITCASK_OK;
 
@@ -171,10 +173,12 @@ static int retire(bc_copier *c) {
                  bc->dir, c->in->id);
     return BITCASK_OK;
   }
-  /* While it has a name. */
-  rc = bc_datafile_reopen(c->in, bc->dir, BC_OPEN_WRITE, NULL, c->err);
-  if (!rc) rc = bc_copier_retire(c);
-  if (!rc) let_go_later(bc, c->in);
+  /* A small one goes in one.  To be cut it has to be open, which is asked for while it has
+  ** a name; if it cannot be, or snapshots keep many open, it goes in one as well. */
+  piecemeal = c->in_size > SHED_SZ && (!bc->removed || bc->removed->n < MOST_REMOVED) &&
+              !bc_datafile_reopen(c->in, bc->dir, BC_OPEN_WRITE, NULL, NULL);
+  rc = bc_copier_retire(c);
+  if (!rc && piecemeal) let_go_later(bc, c->in);
   return rc;
 }
 

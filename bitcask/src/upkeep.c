@@ -47,16 +47,21 @@ static int choose(bitcask *bc, bitcask_file_stat **out, size_t *n, bitcask_error
   return BITCASK_OK;
 }
 
-/* The lowest file that a session is to take, above `after`; 0: none. */
-static int next_input(bitcask *bc, const bc_session *s, uint32_t after, uint32_t *id,
-                      bitcask_error *err) {
+/* The next input, above `after`; 0: none, or none for which there is room in the last
+** output.  It need not have been worth merging when ids for outputs were counted. */
+static int next_input(const bc_copier *c, const bc_session *s, uint32_t after, uint32_t *id) {
+  bitcask *bc = c->bc;
+  bool is_last = c->out && c->out->id == c->last_out;
   bitcask_file_stat *f;
   size_t n, i = 0;
-  int rc = choose(bc, &f, &n, err);
+  int rc = choose(bc, &f, &n, c->err);
 
   *id = 0;
   while (i < n && f[i].file_id <= after) i++;
-  if (i < n && f[i].file_id < s->first_id) *id = f[i].file_id;
+  if (i < n && f[i].file_id < s->first_id &&
+      (!is_last || c->out_size + f[i].live_bytes <= bc->opt.max_file_size)) {
+    *id = f[i].file_id;
+  }
   free(f);
   return rc;
 }
@@ -204,7 +209,7 @@ static int work_on_input(bc_copier *c, bc_session *s) {
     if (c->out && !c->damaged) return BITCASK_OK; /* enough for one step */
   }
   rc = retire(c);
-  if (!rc) rc = next_input(c->bc, s, s->input, &s->input, c->err);
+  if (!rc) rc = next_input(c, s, s->input, &s->input);
   s->at = 0;
   return rc;
 }
@@ -221,7 +226,7 @@ static int go_on(bitcask *bc, bc_session *s, bitcask_error *err) {
   bc_datafile *in = bc_store_find(bc, s->input);
   int rc;
 
-  if (!in) return next_input(bc, s, s->input, &s->input, err);
+  if (!in) return next_input(&c, s, s->input, &s->input);
   bc_copier_begin(&c);
   rc = bc_copier_open(&c, in);
   if (!rc) rc = take_up_output(&c, s);

@@ -281,6 +281,34 @@ static void expired_by_turns(void) {
   }
 }
 
+/* Files that are found to be worth merging meanwhile are left to the next merge if there
+** are no ids for what is live in them: else the last output takes it all. */
+static void outputs_keep_their_size(void) {
+  enum { MANY = 16 * N_KEYS };
+  bitcask *a;
+
+  setup();
+  a = open_handle(false);
+  for (int k = 0; k < MANY; k++) put(a, k, 'a');
+  for (int k = N_KEPT; k < N_KEYS; k++) put(a, k, 'b');
+  a->opt.auto_merge = true;
+  step_until_begun(a);
+  a->opt.auto_merge = false;
+  for (int k = N_KEYS; k < MANY; k++) {
+    if (k % 5 > 1) put(a, k, 'b');
+  }
+  a->opt.auto_merge = true;
+  for (int i = 0; i < 1000; i++) {
+    bc_stat st = {0};
+    char path[64];
+    sprintf(path, "/kv/%" PRIu32 ".bitcask.data", session_of(a).output);
+    step(a);
+    if (!memenv_env(disk)->stat(memenv_env(disk)->ctx, path, &st)) CHECK(st.size <= 2 * FILE_SZ);
+  }
+  close_handle(a);
+  finish();
+}
+
 /* ------------------------------------------------------------------------------ hints */
 
 /* A handle that does not know of the output yet has nothing to seal, and a third one
@@ -461,6 +489,7 @@ int main(void) {
   RUN(abandoned_output_is_known_to_all);
   RUN(output_that_was_changed_is_synced);
   RUN(expired_by_turns);
+  RUN(outputs_keep_their_size);
   RUN(growing_output_gets_no_hint);
   RUN(file_filled_meanwhile_is_pending);
   RUN(removed_file_gets_no_hint);

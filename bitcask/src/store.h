@@ -92,14 +92,15 @@ struct bitcask {
   unsigned n_txns;
   struct bitcask_txn *spare_txn; /* kept from the last transaction, for its memory */
 
-  _Atomic uint64_t own_debt;    /* see upkeep.c */
-  _Atomic uint64_t upkeep_from; /* debt from which on another step is tried */
-
   /* With `merging` set, and the kernel's merge lock. */
   struct bc_sealer *sealer; /* a hint in the making, see seal.h; NULL: none */
   bc_fileset *removed;      /* files that a merge step has removed, let go of bit by bit */
   size_t n_touched;         /* of the keydir's directory, see upkeep.c */
   bool seals_next;          /* the next step writes a hint, if there is one to write */
+
+  /* Without it, see upkeep.c. */
+  _Atomic uint64_t upkeep_from; /* debt from which on another step is tried */
+  _Atomic uint64_t own_debt;    /* if this handle does not merge by itself */
 
   /* With the writer flag and the kernel's write lock. */
   bc_position behind; /* what is below has been given to the disk to write */

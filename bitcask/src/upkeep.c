@@ -328,12 +328,16 @@ static int step(bitcask *bc, bool *did, bitcask_error *err) {
   return rc;
 }
 
-/* A handle that does not merge must not take for done what is left for others. */
+/* A handle that does not merge pays debts of its own: others' are more than hints, and
+** that it has no more to do says nothing about what is worth merging. */
 static void pay(bitcask *bc, uint64_t n) {
+  uint64_t debt = atomic_load(&bc->own_debt);
+
   if (bc->opt.auto_merge) {
     bc_state_pay_debt(&bc->state, n);
-  } else {
-    atomic_store(&bc->own_debt, 0);
+    return;
+  }
+  while (!atomic_compare_exchange_weak(&bc->own_debt, &debt, debt > n ? debt - n : 0)) {
   }
 }
 

@@ -73,12 +73,13 @@ struct bitcask {
   _Atomic bool has_parked;  /* some pin may be parked */
 
   /* The checkpoint, see checkpoint.h. */
-  bool restored;            /* taken up, and not brought up to date yet */
-  uint64_t restored_merges; /* the state page's count in it */
-  uint64_t lost;            /* keys in it that point into files that have gone */
-  bool checkpoint_unfit;    /* the one in the directory is to be removed */
-  uint64_t save_least;      /* records that make one worth its cost */
-  bc_saved_file *saved;     /* what it holds, ascending by id */
+  bool restored;             /* taken up, and not brought up to date yet */
+  uint64_t restored_merges;  /* the state page's count in it */
+  uint32_t restored_outputs; /* lowest id that may have become an output since; 0: none */
+  uint64_t lost;             /* keys in it that point into files that have gone */
+  bool checkpoint_unfit;     /* the one in the directory is to be removed */
+  uint64_t save_least;       /* records that make one worth its cost */
+  bc_saved_file *saved;      /* what it holds, ascending by id */
   size_t n_saved;
   _Atomic bool saving; /* a thread is writing one */
 
@@ -94,9 +95,11 @@ struct bitcask {
 
   /* With `merging` set, and the kernel's merge lock. */
   struct bc_sealer *sealer; /* a hint in the making, see seal.h; NULL: none */
-  bc_fileset *removed;      /* files that a merge step has removed, let go of bit by bit */
-  size_t n_touched;         /* of the keydir's directory, see upkeep.c */
-  bool seals_next;          /* the next step writes a hint, if there is one to write */
+  bc_sealing waited_for;    /* somebody else's, and for how many steps */
+  uint64_t n_waited;
+  bc_fileset *removed; /* files that a merge step has removed, let go of bit by bit */
+  size_t n_touched;    /* of the keydir's directory, see upkeep.c */
+  bool seals_next;     /* the next step writes a hint, if there is one to write */
 
   /* Without it, see upkeep.c. */
   _Atomic uint64_t upkeep_from; /* debt from which on another step is tried */

@@ -212,6 +212,13 @@ static int read_hint(loader *l, const bc_hint *h) {
   return rc;
 }
 
+/* Since it was listed: then its hint, made meanwhile, fits what it is now. */
+static bool has_grown(const loader *l) {
+  const bc_env *env = l->bc->env;
+  uint64_t size;
+  return !env->size(env->ctx, l->df->fd, &size) && size > l->limit;
+}
+
 /* Replay a file from l->from to l->limit, from its hint if that is valid. */
 static int replay(loader *l, bitcask_error *err) {
   bitcask *bc = l->bc;
@@ -224,7 +231,7 @@ static int replay(loader *l, bitcask_error *err) {
     rc = bc_hint_open(&h, bc->env, bc->dir, l->df->id, l->limit, bc->opt.mmap, err);
     l->df->has_hint = !rc;
     /* An output that was listed before it was finished is longer now. */
-    if (rc == BITCASK_CORRUPT && !may_grow(bc, l->df->id)) {
+    if (rc == BITCASK_CORRUPT && !may_grow(bc, l->df->id) && !has_grown(l)) {
       bc_store_log(bc, "%s/%u.bitcask.hint does not fit its data file, which is read instead",
                    bc->dir, l->df->id);
     }

@@ -8,6 +8,11 @@
 #include "hint.h"
 #include "name.h"
 
+enum {
+  WAIT_LEAST = 64,     /* steps */
+  STEP_SZ = 512 * 1024 /* of data, as upkeep.c makes them */
+};
+
 /* A hint in the making. */
 typedef struct bc_sealer {
   bc_datafile *df;
@@ -198,6 +203,18 @@ static bc_datafile *next_unsealed(const bitcask *bc, uint32_t from, uint32_t *re
   return NULL;
 }
 
+/* Leave a hint to who has begun it; but not for more steps than it would have taken us
+** twice over, for it may be idle for ever. */
+static bool waits_for(bitcask *bc, const bc_sealing *other) {
+  if (bc->waited_for.id != other->id || bc->waited_for.token != other->token) {
+    bc_datafile *df = bc_store_find(bc, other->id);
+    bc->waited_for = *other;
+    bc->n_waited = WAIT_LEAST + (df ? 2 * (atomic_load(&df->size) / STEP_SZ) : 0);
+    bc_datafile_unref(df);
+  }
+  return bc->n_waited && bc->n_waited--;
+}
+
 /* The next file, if there is one: bc->sealer is set then. */
 static int take_next(bitcask *bc, bitcask_error *err) {
   bc_sealing other = bc_state_sealing(&bc->state);
@@ -207,7 +224,10 @@ static int take_next(bitcask *bc, bitcask_error *err) {
   sealer *s;
   int rc;
 
-  if (!from || (other.token != bc->token && bc_seal_is_at_work(bc, other.id))) return BITCASK_OK;
+  if (!from) return BITCASK_OK;
+  if (other.token != bc->token && bc_seal_is_at_work(bc, other.id) && waits_for(bc, &other)) {
+    return BITCASK_OK;
+  }
   pthread_rwlock_rdlock(&bc->lock);
   df = next_unsealed(bc, from, &rest);
   pthread_rwlock_unlock(&bc->lock);

@@ -4,7 +4,6 @@
 */
 #include "test.h"
 
-#include "checkpoint.h"
 #include "engine.h"
 #include "lock.h"
 #include "memenv_int.h"
@@ -333,31 +332,6 @@ static void outputs_keep_their_size(void) {
   finish();
 }
 
-/* A merge goes on, and its output is made after the checkpoint.  Who opens the directory
-** then takes the checkpoint up all the same. */
-static void checkpoint_before_the_output(void) {
-  bitcask *bc, *other;
-
-  setup();
-  bc = open_handle(false);
-  fill(bc);
-  bc->opt.auto_merge = true;
-  step_until_begun(bc);
-  put(bc, N_KEYS, 'c');
-  bc_save_early(bc);
-  bc_save(bc, BC_SAVE_SHARE);
-  CHECK(bc->n_saved > 0);
-  step_until_copied(bc);
-  CHECK_EQ(session_of(bc).input, 1);
-  other = open_handle(false);
-  CHECK(other->n_saved > 0);
-  check_filled(other, 0);
-  check_key(other, N_KEYS, 'c');
-  close_handle(other);
-  close_handle(bc);
-  finish();
-}
-
 /* ------------------------------------------------------------------------------ hints */
 
 /* Who has begun a hint does nothing any more, but lives. */
@@ -561,7 +535,6 @@ int main(void) {
   RUN(expired_by_turns);
   RUN(manual_handle_leaves_the_debt);
   RUN(outputs_keep_their_size);
-  RUN(checkpoint_before_the_output);
   RUN(idle_sealer_is_not_waited_for);
   RUN(growing_output_gets_no_hint);
   RUN(file_filled_meanwhile_is_pending);

@@ -18,7 +18,7 @@
 #include "upkeep.h"
 #include "writer.h"
 
-enum { SPILL_SZ = 64 * 1024 * 1024, WRITE_BEHIND_SZ = 1024 * 1024 };
+enum { SPILL_SZ = 64 * 1024 * 1024, WRITE_BEHIND_SZ = 1024 * 1024, PAGE_SZ = 4096 };
 
 /* ------------------------------------------------------- begin, put, delete */
 
@@ -447,6 +447,7 @@ static void write_behind(bitcask_txn *txn, uint64_t end) {
   const bc_env *env = txn->bc->env;
   bc_position *b = &txn->bc->behind;
 
+  end &= ~(uint64_t)(PAGE_SZ - 1); /* the next put writes to the last page, and would wait for it */
   if (b->file_id != txn->df->id || b->offset > end) *b = (bc_position){txn->df->id, 0};
   if (end - b->offset < WRITE_BEHIND_SZ || !env->write_behind) return;
   env->write_behind(env->ctx, txn->df->fd, b->offset, end - b->offset);

@@ -207,7 +207,8 @@ typedef struct bitcask_iter bitcask_iter;
 int bitcask_open(const char *dir, const bitcask_options *o, bitcask **out, bitcask_error *err);
 
 /*
-** Sync what was written (all modes), release locks and memory.
+** Sync what was written (all modes), write the hints of full files that have none yet,
+** and a checkpoint if one is worth it; release locks and memory.
 **
 ** BITCASK_INVALID  transactions, snapshots or iterators are still open; the
 **                  handle stays open

@@ -58,12 +58,17 @@ bool bc_policy_triggers(const bitcask_options *o, int64_t now, const bitcask_fil
   return false;
 }
 
+/* Has it enough that is dead to go along with a merge that is due? */
+static bool meets_threshold(const bitcask_options *o, int64_t now, const bitcask_file_stat *f) {
+  return (f->total_keys && f->fragmented >= o->frag_threshold) ||
+         removable_bytes(f) >= o->dead_bytes_threshold || has_expired(o, now, 0, f);
+}
+
 bool bc_policy_takes(const bitcask_options *o, int64_t now, const bitcask_file_stat *f,
                      bool lowest) {
   if (f->state == BITCASK_FILE_ACTIVE) return false;
-  return is_waste(f, lowest) || (f->total_keys && f->fragmented >= o->frag_threshold) ||
-         removable_bytes(f) >= o->dead_bytes_threshold ||
-         f->total_bytes < o->small_file_threshold || has_expired(o, now, 0, f);
+  return is_waste(f, lowest) || meets_threshold(o, now, f) ||
+         f->total_bytes < o->small_file_threshold;
 }
 
 /* Is a file small enough that several of them should be one? */
@@ -96,15 +101,11 @@ size_t bc_policy_auto(const bitcask_options *o, int64_t now, bitcask_file_stat *
   bool due = false;
 
   for (size_t i = 0; i < n; i++) {
-    bool calls, joins;
+    bool calls;
     if (f[i].state == BITCASK_FILE_ACTIVE || f[i].damaged) continue;
     calls = triggers(o, now, &f[i], i == 0);
-    joins = is_worth_joining(o, &f[i]);
     due |= calls;
-    if (calls || joins || (f[i].total_keys && f[i].fragmented >= o->frag_threshold) ||
-        removable_bytes(&f[i]) >= o->dead_bytes_threshold || has_expired(o, now, 0, &f[i])) {
-      f[kept++] = f[i];
-    }
+    if (calls || is_worth_joining(o, &f[i]) || meets_threshold(o, now, &f[i])) f[kept++] = f[i];
   }
   return due ? kept : 0;
 }

@@ -8,10 +8,7 @@
 #include "hint.h"
 #include "name.h"
 
-enum {
-  WAIT_LEAST = 64,     /* steps */
-  STEP_SZ = 512 * 1024 /* of data, as upkeep.c makes them */
-};
+enum { WAIT_LEAST = 64 }; /* steps */
 
 /* A hint in the making. */
 typedef struct bc_sealer {
@@ -209,7 +206,7 @@ static bool waits_for(bitcask *bc, const bc_sealing *other) {
   if (bc->waited_for.id != other->id || bc->waited_for.token != other->token) {
     bc_datafile *df = bc_store_find(bc, other->id);
     bc->waited_for = *other;
-    bc->n_waited = WAIT_LEAST + (df ? 2 * (atomic_load(&df->size) / STEP_SZ) : 0);
+    bc->n_waited = WAIT_LEAST + (df ? 2 * (atomic_load(&df->size) / BC_STEP_SZ) : 0);
     bc_datafile_unref(df);
   }
   return bc->n_waited && bc->n_waited--;

@@ -10,6 +10,9 @@
 
 #include "store.h"
 
+/* Bytes of data that one step goes through: half a millisecond, and as much to sync. */
+enum { BC_STEP_SZ = 512 * 1024 };
+
 /*
 ** Write the hint of a data file in one go.  The data is synced first: a hint must
 ** never know more than the disk.  A damaged file gets none, nor does one that has

@@ -12,7 +12,6 @@
 #include "writer.h"
 
 enum {
-  STEP_SZ = 512 * 1024, /* of input: half a millisecond, and as much to sync */
   STEP_LEAST = 4096,    /* with small files */
   SHED_SZ = 2 << 20,    /* of a removed file */
   MOST_REMOVED = 16,    /* descriptors */
@@ -25,7 +24,7 @@ enum {
 
 static uint64_t step_size(const bitcask *bc) {
   uint64_t n = bc->opt.max_file_size / 8;
-  return n < STEP_LEAST ? STEP_LEAST : n > STEP_SZ ? STEP_SZ : n;
+  return n < STEP_LEAST ? STEP_LEAST : n > BC_STEP_SZ ? BC_STEP_SZ : n;
 }
 
 /* ------------------------------------------------------------------ merging */
@@ -192,7 +191,7 @@ static int retire(bc_copier *c) {
 static bool is_to_be_synced(const bc_copier *c, const bc_session *s) {
   return c->out &&
          (c->bc->opt.sync == BITCASK_SYNC_FULL ? c->out_size != s->end
-                                               : c->out_size / STEP_SZ != s->end / STEP_SZ);
+                                               : c->out_size / BC_STEP_SZ != s->end / BC_STEP_SZ);
 }
 
 static int work_on_input(bc_copier *c, bc_session *s) {

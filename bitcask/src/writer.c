@@ -11,8 +11,6 @@
 #include "repair.h"
 #include "seal.h"
 
-enum { SEAL_AT_ONCE = 512 * 1024 }; /* bytes of data */
-
 /* ---------------------------------------------------- being the writer */
 
 bc_commit_point bc_point(const bitcask *bc) {
@@ -260,9 +258,9 @@ void bc_seal_all(bitcask *bc) {
 
 void bc_seal_some(bitcask *bc) {
   bitcask_error e = {0};
-  bool did;
+  bool did = false;
   if (!lock_for_sealing(bc)) return;
-  if (bc_seal_step(bc, SEAL_AT_ONCE, &did, &e)) bc_store_log(bc, "%s", e.text);
+  if (bc_seal_step(bc, BC_STEP_SZ, &did, &e)) bc_store_log(bc, "%s", e.text);
   bc_store_unlock_merge(bc);
 }
 

@@ -44,7 +44,7 @@ typedef struct header {
   uint32_t position_file;
   uint32_t max_id;
   uint32_t newest_tstamp;
-  uint32_t unused;
+  uint32_t outputs_from; /* ids from here up to the position may come to be outputs; 0: none */
 } header;
 
 typedef struct file_entry {
@@ -283,6 +283,7 @@ static bool take_up(bitcask *bc, image *im) {
   bc->max_id = h->max_id;
   bc->restored = true;
   bc->restored_merges = h->merges;
+  bc->restored_outputs = h->outputs_from;
   return true;
 }
 
@@ -302,6 +303,11 @@ bool bc_checkpoint_restore(bitcask *bc, bc_reload_fn reload) {
 ** and the outputs of later ones lie above.  A file that came from elsewhere would be
 ** taken for the output of a merge.  If none of ours has run since, there must be
 ** exactly the same files. */
+/* Is it an output of the merge that was going on when the checkpoint was made? */
+static bool may_have_come(const bitcask *bc, uint32_t id) {
+  return bc->restored_outputs && id >= bc->restored_outputs;
+}
+
 bool bc_checkpoint_fits(const bitcask *bc, const bc_listing *l) {
   uint64_t merges = bc_state_merges(&bc->state);
   size_t n = 0;
@@ -310,7 +316,9 @@ bool bc_checkpoint_fits(const bitcask *bc, const bc_listing *l) {
     bool known = bc_fileset_find(bc->files, l->file[i].id) != NULL;
     /* A dead input of basho/bitcask's: what buried its records may have gone. */
     if (l->file[i].mode & BC_DELETION_MARKS) return false;
-    if (!known && l->file[i].id < bc->seen.file_id) return false;
+    if (!known && l->file[i].id < bc->seen.file_id && !may_have_come(bc, l->file[i].id)) {
+      return false;
+    }
     n += known;
   }
   if (merges != bc->restored_merges) return merges > bc->restored_merges;
@@ -368,6 +376,7 @@ static void describe_files(bc_checkpoint *c) {
 /* With `lock` exclusive. */
 static bool freeze(bc_checkpoint *c) {
   bitcask *bc = c->bc;
+  bc_session session;
 
   c->file = calloc(bc->files->n + 1, sizeof *c->file);
   c->view = c->file ? bc_keydir_view_open(bc->keydir) : NULL;
@@ -386,6 +395,7 @@ static bool freeze(bc_checkpoint *c) {
                   .position_file = bc->seen.file_id,
                   .max_id = bc->max_id,
                   .newest_tstamp = bc->newest_tstamp};
+  if (bc_state_session(&bc->state, &session)) c->h.outputs_from = session.first_id;
   memcpy(c->h.magic, MAGIC, sizeof MAGIC);
   return true;
 }

@@ -325,10 +325,7 @@ static int is_gone(int rc, int os_errno, bool *vanished, bitcask_error *err) {
 
 static int load_new(bitcask *bc, bc_shards *shards, const bc_listed *f, uint64_t limit,
                     bool *vanished, bool *stranded, uint64_t *end, bitcask_error *err) {
-  loader l = {.bc = bc,
-              .shards = shards,
-              .limit = limit,
-              .moves = bc->files->n && f->id < bc->seen.file_id};
+  loader l = {.bc = bc, .shards = shards, .limit = limit, .moves = f->id < bc->seen.file_id};
   bc_datafile *df;
   bool hinted;
   int rc, e;
@@ -515,6 +512,8 @@ static int walk(bitcask *bc, const bounds *b, const bc_listing *l, bool *vanishe
   int rc;
 
   if (!bc->files->n && l->n) {
+    /* Whatever a checkpoint knew has gone: all is new. */
+    bc->seen = (bc_position){0, 0};
     for (size_t i = 0; i < l->n; i++) bytes += l->file[i].size;
     shards = bc_shards_new(bc->env, bc_keydir_seed(bc->keydir), bytes);
     if (!shards) return bc_err_nomem(err);

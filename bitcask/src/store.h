@@ -73,12 +73,13 @@ struct bitcask {
   _Atomic bool has_parked;  /* some pin may be parked */
 
   /* The checkpoint, see checkpoint.h. */
-  bool restored;            /* taken up, and not brought up to date yet */
-  uint64_t restored_merges; /* the state page's count in it */
-  uint64_t lost;            /* keys in it that point into files that have gone */
-  bool checkpoint_unfit;    /* the one in the directory is to be removed */
-  uint64_t save_least;      /* records that make one worth its cost */
-  bc_saved_file *saved;     /* what it holds, ascending by id */
+  bool restored;             /* taken up, and not brought up to date yet */
+  uint64_t restored_merges;  /* the state page's count in it */
+  uint32_t restored_outputs; /* lowest id that may have become an output since; 0: none */
+  uint64_t lost;             /* keys in it that point into files that have gone */
+  bool checkpoint_unfit;     /* the one in the directory is to be removed */
+  uint64_t save_least;       /* records that make one worth its cost */
+  bc_saved_file *saved;      /* what it holds, ascending by id */
   size_t n_saved;
   _Atomic bool saving; /* a thread is writing one */
 

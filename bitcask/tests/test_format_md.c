@@ -769,7 +769,7 @@ static void keydir_tables_are_true(void) {
   static const char *const fields[] = {
       "magic",   "order",           "header_crc",    "file_sz", "tables_at",     "tables_crc",
       "n_files", "n_segments",      "depth",         "seed",    "n_keys",        "key_bytes",
-      "merges",  "position_offset", "position_file", "max_id",  "newest_tstamp", "unused"};
+      "merges",  "position_offset", "position_file", "max_id",  "newest_tstamp", "outputs_from"};
   const char *dir = craft_dir();
   bitcask_error e = {0};
   bitcask_options o;

@@ -4,6 +4,7 @@
 */
 #include "test.h"
 
+#include "checkpoint.h"
 #include "engine.h"
 #include "lock.h"
 #include "memenv_int.h"
@@ -332,6 +333,61 @@ static void outputs_keep_their_size(void) {
   finish();
 }
 
+/* A merge goes on, and its output is made after the checkpoint.  Who opens the directory
+** then takes the checkpoint up all the same. */
+static void checkpoint_before_the_output(void) {
+  bitcask *bc, *other;
+
+  setup();
+  bc = open_handle(false);
+  fill(bc);
+  bc->opt.auto_merge = true;
+  step_until_begun(bc);
+  put(bc, N_KEYS, 'c');
+  bc_save_early(bc);
+  bc_save(bc, BC_SAVE_SHARE);
+  CHECK(bc->n_saved > 0);
+  step_until_copied(bc);
+  CHECK_EQ(session_of(bc).input, 1);
+  other = open_handle(false);
+  CHECK(other->n_saved > 0);
+  check_filled(other, 0);
+  check_key(other, N_KEYS, 'c');
+  close_handle(other);
+  close_handle(bc);
+  finish();
+}
+
+/* All that the checkpoint knew has been merged since, into more than one file below its
+** position. */
+static void checkpoint_of_files_that_have_gone(void) {
+  enum { MANY = 2 * N_KEYS };
+  bitcask *bc, *other;
+
+  setup();
+  options.frag_merge_trigger = options.frag_threshold = 1;
+  bc = open_handle(false);
+  for (int k = 0; k < MANY; k++) put(bc, k, 'a');
+  for (int k = 0; k < MANY; k += 6) put(bc, k, 'a');
+  for (int k = 0; k < MANY; k += 6) put(bc, k, 'b');
+  bc->opt.auto_merge = true;
+  step_until_begun(bc);
+  bc_save_early(bc);
+  bc_save(bc, BC_SAVE_SHARE);
+  CHECK(bc->n_saved > 1);
+  bc->save_least = UINT64_MAX;
+  for (int i = 0; i < 100; i++) step(bc);
+  for (size_t i = 0; i < bc->n_saved; i++) CHECK(!has_file(bc->saved[i].id, "data"));
+  put(bc, MANY, 'c');
+
+  other = open_handle(false);
+  for (int k = 0; k < MANY; k++) check_key(other, k, k % 6 ? 'a' : 'b');
+  check_key(other, MANY, 'c');
+  close_handle(other);
+  close_handle(bc);
+  finish();
+}
+
 /* ------------------------------------------------------------------------------ hints */
 
 /* Who has begun a hint does nothing any more, but lives. */
@@ -535,6 +591,8 @@ int main(void) {
   RUN(expired_by_turns);
   RUN(manual_handle_leaves_the_debt);
   RUN(outputs_keep_their_size);
+  RUN(checkpoint_before_the_output);
+  RUN(checkpoint_of_files_that_have_gone);
   RUN(idle_sealer_is_not_waited_for);
   RUN(growing_output_gets_no_hint);
   RUN(file_filled_meanwhile_is_pending);

@@ -156,6 +156,30 @@ static int write_empty(bc_state *st) {
   return st->env->pwritev(st->env->ctx, st->fd, &iov, 1, 0);
 }
 
+static bool is_this_boot(const bc_state *st) {
+  return atomic_load_explicit(&st->page->boot_id[0], memory_order_acquire) == st->boot_id[0] &&
+         atomic_load_explicit(&st->page->boot_id[1], memory_order_acquire) == st->boot_id[1];
+}
+
+/* There is no commit point, so nothing that goes with one is of any use.  The id of the boot
+** last: killed in between, all of it is done again.  From here on the pid of the lock files
+** is known for what it is. */
+static void begin(bc_state *st) {
+  struct bc_state_page *page = st->page;
+
+  atomic_store_explicit(&page->generation, 0, memory_order_release);
+  atomic_store_explicit(&page->tail, 0, memory_order_release);
+  if (!is_this_boot(st)) atomic_store_explicit(&page->lock_pid, 0, memory_order_release);
+  atomic_store_explicit(&page->sync_failed, 0, memory_order_release);
+  bc_state_set_session(st, NULL);
+  bc_state_set_sealing(st, NULL);
+  atomic_store_explicit(&page->unsealed, 0, memory_order_relaxed);
+  bc_state_set_merging(st, false);
+  atomic_store_explicit(&page->debt, 0, memory_order_relaxed);
+  atomic_store_explicit(&page->boot_id[0], st->boot_id[0], memory_order_release);
+  atomic_store_explicit(&page->boot_id[1], st->boot_id[1], memory_order_release);
+}
+
 int bc_state_map_write(bc_state *st, const char *dir, bool *fresh) {
   const bc_env *env = st->env;
   char magic[sizeof MAGIC] = {0};
@@ -181,22 +205,8 @@ int bc_state_map_write(bc_state *st, const char *dir, bool *fresh) {
     if (e) return e;
   }
   *fresh = !bc_state_is_live(st);
-  if (*fresh) {
-    atomic_store_explicit(&st->page->tail, 0, memory_order_release);
-    atomic_store_explicit(&st->page->lock_pid, 0, memory_order_release);
-    atomic_store_explicit(&st->page->sync_failed, 0, memory_order_release);
-    bc_state_set_session(st, NULL);
-    bc_state_set_sealing(st, NULL);
-    atomic_store_explicit(&st->page->unsealed, 0, memory_order_relaxed);
-    bc_state_set_merging(st, false);
-    atomic_store_explicit(&st->page->debt, 0, memory_order_relaxed);
-  }
+  if (*fresh) begin(st);
   return 0;
-}
-
-static bool is_this_boot(const bc_state *st) {
-  return atomic_load_explicit(&st->page->boot_id[0], memory_order_acquire) == st->boot_id[0] &&
-         atomic_load_explicit(&st->page->boot_id[1], memory_order_acquire) == st->boot_id[1];
 }
 
 bool bc_state_is_live(const bc_state *st) {
@@ -237,12 +247,6 @@ void bc_state_publish(bc_state *st, const bc_commit_point *p) {
   uint64_t g = atomic_load_explicit(&st->page->generation, memory_order_relaxed) + 1;
   struct point *to = &st->page->point[g & 1];
 
-  if (!bc_state_is_live(st)) {
-    /* Not live while the boot id is new and the commit point still old. */
-    atomic_store_explicit(&st->page->generation, 0, memory_order_release);
-    atomic_store_explicit(&st->page->boot_id[0], st->boot_id[0], memory_order_release);
-    atomic_store_explicit(&st->page->boot_id[1], st->boot_id[1], memory_order_release);
-  }
   atomic_store_explicit(&to->committed, p->committed, memory_order_release);
   atomic_store_explicit(&to->active_id, p->active_id, memory_order_release);
   atomic_store_explicit(&to->tstamp, p->tstamp, memory_order_release);

@@ -43,6 +43,7 @@ static int open_output(bc_copier *c) {
 
   /* Until its turn comes nobody is to miss its hint. */
   bc_state_add_unsealed(&bc->state, c->next_out);
+  bc_state_set_written(&bc->state, &(bc_position){c->next_out, 0});
   rc = bc_datafile_open(bc->env, bc->dir, c->next_out,
                         BC_OPEN_WRITE | BC_OPEN_CREATE | BC_OPEN_EXCLUSIVE, bc->opt.mmap, &c->out,
                         &e, c->err);
@@ -135,6 +136,7 @@ static int flush(bc_copier *c) {
   } else {
     c->result->freed_bytes -= (int64_t)c->buf.size;
     atomic_store_explicit(&c->out->size, c->out_size, memory_order_release);
+    bc_state_set_written(&bc->state, &(bc_position){c->out->id, c->out_size});
     rc = publish_moves(c, base);
   }
   c->buf.size = 0;
@@ -509,7 +511,25 @@ static int pin_stable(bc_copier *c, uint32_t active_id) {
 }
 
 static bool is_unfinished(const bc_datafile *df, const bc_outputs *o) {
-  return o->synced.file_id <= df->id && df->id <= o->last_id && !df->has_hint;
+  return bc_may_grow(o, df->id) && !df->has_hint;
+}
+
+/* On the disk, and nothing half written behind what counts: after this nobody knows any
+** more that it was an output, so a repair that was put off would not be made up for. */
+static int make_whole(bc_copier *c, bc_datafile *df) {
+  const bc_env *env = c->bc->env;
+  uint64_t end = atomic_load(&df->size), on_disk;
+  int e, rc = BITCASK_OK;
+
+  if (df->fd < 0) rc = bc_datafile_reopen(df, c->bc->dir, BC_OPEN_READ, NULL, c->err);
+  if (rc) return rc;
+  e = env->size(env->ctx, df->fd, &on_disk);
+  if (!e && on_disk > end && !df->damaged) {
+    rc = bc_datafile_reopen(df, c->bc->dir, BC_OPEN_WRITE, NULL, c->err);
+    if (!rc) e = env->truncate(env->ctx, df->fd, end);
+  }
+  if (e) rc = bc_err_os(c->err, e, "cannot cut %s/%u.bitcask.data", c->bc->dir, df->id);
+  return rc ? rc : bc_store_sync(c->bc, df, c->err);
 }
 
 int bc_copier_finish_others(bc_copier *c) {
@@ -531,7 +551,7 @@ int bc_copier_finish_others(bc_copier *c) {
   pthread_rwlock_unlock(&bc->lock);
   /* They lie below the stable position, and what they hold copies of may be an input. */
   for (size_t i = 0; i < files->n && !rc; i++) {
-    if (is_unfinished(files->file[i], &o)) rc = bc_store_sync(bc, files->file[i], c->err);
+    if (is_unfinished(files->file[i], &o)) rc = make_whole(c, files->file[i]);
   }
   bc_fileset_unref(files);
   return rc;

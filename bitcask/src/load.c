@@ -168,18 +168,20 @@ static uint64_t stable_in(const bitcask *bc, uint32_t id) {
   return id == p.file_id ? p.offset : 0;
 }
 
-/* Is file `id` an output of a merge that is at work, or was when somebody killed it
-** or the power failed?  Its end is not known. */
-static bool may_grow(const bitcask *bc, uint32_t id) {
-  const bc_outputs *o = &bc->outputs;
-  return o->last_id && o->synced.file_id <= id && id <= o->last_id;
+/* Before the directory is listed: what is found out of date then was counted, as a
+** commit or as a step of a merge, and is looked at again. */
+static void note_outputs(bitcask *bc) {
+  if (!bc_state_outputs(&bc->state, &bc->outputs)) bc->outputs = (bc_outputs){0};
+  /* After a failed sync the page may be an older one. */
+  if (bc_state_sync_failed(&bc->state) || !bc_state_written(&bc->state, &bc->written))
+    bc->written = (bc_position){0};
 }
 
 /* The same for what is scanned.  An output lies below the stable position, and yet
 ** what comes last in it may be half there: copies, the originals are not gone. */
 static uint64_t known_in(const bitcask *bc, const bc_datafile *df) {
   const bc_outputs *o = &bc->outputs;
-  if (may_grow(bc, df->id)) return df->id == o->synced.file_id ? o->synced.offset : 0;
+  if (bc_may_grow(&bc->outputs, df->id)) return df->id == o->synced.file_id ? o->synced.offset : 0;
   return df->foreign ? BC_STABLE_UNKNOWN : stable_in(bc, df->id);
 }
 
@@ -231,7 +233,7 @@ static int replay(loader *l, bitcask_error *err) {
     rc = bc_hint_open(&h, bc->env, bc->dir, l->df->id, l->limit, bc->opt.mmap, err);
     l->df->has_hint = !rc;
     /* An output that was listed before it was finished is longer now. */
-    if (rc == BITCASK_CORRUPT && !may_grow(bc, l->df->id) && !has_grown(l)) {
+    if (rc == BITCASK_CORRUPT && !bc_may_grow(&bc->outputs, l->df->id) && !has_grown(l)) {
       bc_store_log(bc, "%s/%u.bitcask.hint does not fit its data file, which is read instead",
                    bc->dir, l->df->id);
     }
@@ -308,7 +310,11 @@ static void release_dead_tail(bitcask *bc) {
   bc_store_end_turn(bc);
 }
 
-static uint64_t limit_of(const bounds *b, const bc_listed *f) {
+static uint64_t limit_of(const bitcask *bc, const bounds *b, const bc_listed *f) {
+  const bc_position *w = &bc->written;
+  if (f->id == w->file_id && bc_may_grow(&bc->outputs, f->id)) {
+    return w->offset < f->size ? w->offset : f->size;
+  }
   if (b->live && !b->whole_tail && f->id == b->point.active_id) {
     return b->point.committed < f->size ? b->point.committed : f->size;
   }
@@ -484,8 +490,8 @@ static int walk_files(bitcask *bc, bc_shards *shards, const bounds *b, const bc_
       continue;
     }
     df = bc_fileset_find(bc->files, f->id);
-    rc = df ? load_rest(bc, df, limit_of(b, f), vanished, &end, err)
-            : load_new(bc, shards, f, limit_of(b, f), vanished, &stranded, &end, err);
+    rc = df ? load_rest(bc, df, limit_of(bc, b, f), vanished, &end, err)
+            : load_new(bc, shards, f, limit_of(bc, b, f), vanished, &stranded, &end, err);
     if (rc || *vanished) break;
     if (stranded) {
       log_ended = true;
@@ -582,7 +588,7 @@ static int pass(bitcask *bc, bc_catch_up_to to, bounds *b, bool *again, bitcask_
 
   if (rc) return rc;
   holding = hold_dead_tail(bc, to, b);
-  if (!bc_state_outputs(&bc->state, &bc->outputs)) bc->outputs = (bc_outputs){0};
+  note_outputs(bc);
   rc = bc_listing_read(&l, bc->env, bc->dir, err);
   if (!rc && !holding && to != BC_TO_END && !is_still_quiet(bc, b))
     b->foreign = b->whole_tail = false;
@@ -685,7 +691,7 @@ static int reload(const bitcask *bc, const bc_position *to, uint64_t seed, bc_ke
   pthread_rwlock_init(&own.lock, NULL);
   while (!rc && again && ++tries < MAX_RESTARTS) {
     again = false;
-    if (!bc_state_outputs(&own.state, &own.outputs)) own.outputs = (bc_outputs){0};
+    note_outputs(&own);
     rc = bc_listing_read(&l, bc->env, bc->dir, NULL);
     if (!rc) rc = walk(&own, &b, &l, &again, NULL);
     bc_listing_release(&l);

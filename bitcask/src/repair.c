@@ -111,7 +111,9 @@ static int cut_tail(bitcask *bc, bc_datafile *df, bitcask_error *err) {
   e = env->size(env->ctx, df->fd, &size);
   if (e) return bc_err_os(err, e, "cannot stat %s/%u.bitcask.data", bc->dir, df->id);
   if (size <= end) return BITCASK_OK;
-  if (holds_records(df, end, size)) rc = save_tail(bc, df, end, size, err);
+  /* What is at the end of an output are copies. */
+  if (!bc_may_grow(&bc->outputs, df->id) && holds_records(df, end, size))
+    rc = save_tail(bc, df, end, size, err);
   if (rc) return rc;
   e = env->truncate(env->ctx, df->fd, end);
   if (e) return bc_err_os(err, e, "cannot cut the tail of %s/%u.bitcask.data", bc->dir, df->id);

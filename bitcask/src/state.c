@@ -65,7 +65,10 @@ struct bc_state_page {
   _Atomic uint32_t sealing_id;
   _Atomic uint32_t sealing_pid;
   _Atomic uint32_t merging;
-  uint8_t unused1[512 - 180];
+  _Atomic uint32_t n_written; /* 0: none yet; else the position is written*[n_written & 1] */
+  _Atomic uint64_t written_offset[2];
+  _Atomic uint32_t written_id[2];
+  uint8_t unused1[512 - 208];
   struct stable stable0;
   uint8_t unused2[512 - sizeof(struct stable)];
   struct stable stable1;
@@ -176,6 +179,7 @@ static void begin(bc_state *st) {
   atomic_store_explicit(&page->unsealed, 0, memory_order_relaxed);
   bc_state_set_merging(st, false);
   atomic_store_explicit(&page->debt, 0, memory_order_relaxed);
+  bc_state_forget_written(st);
   atomic_store_explicit(&page->boot_id[0], st->boot_id[0], memory_order_release);
   atomic_store_explicit(&page->boot_id[1], st->boot_id[1], memory_order_release);
 }
@@ -348,6 +352,33 @@ void bc_state_set_outputs(bc_state *st, const bc_outputs *o) {
   bool first;
   (void)newest_outputs(st->page, &ignored, &first);
   write_outputs(first ? &st->page->outputs1 : &st->page->outputs0, o);
+}
+
+bool bc_state_written(const bc_state *st, bc_position *out) {
+  uint32_t n, again;
+
+  if (!bc_state_is_live(st)) return false;
+  again = atomic_load_explicit(&st->page->n_written, memory_order_acquire);
+  do { /* as in bc_state_read */
+    n = again;
+    out->offset = atomic_load_explicit(&st->page->written_offset[n & 1], memory_order_acquire);
+    out->file_id = atomic_load_explicit(&st->page->written_id[n & 1], memory_order_acquire);
+    again = atomic_load_explicit(&st->page->n_written, memory_order_acquire);
+  } while (again != n);
+  return n != 0;
+}
+
+void bc_state_set_written(bc_state *st, const bc_position *p) {
+  uint32_t n = atomic_load_explicit(&st->page->n_written, memory_order_relaxed) + 1;
+
+  if (!n) n = 2; /* 0 is none; as even as that */
+  atomic_store_explicit(&st->page->written_offset[n & 1], p->offset, memory_order_release);
+  atomic_store_explicit(&st->page->written_id[n & 1], p->file_id, memory_order_release);
+  atomic_store_explicit(&st->page->n_written, n, memory_order_release);
+}
+
+void bc_state_forget_written(bc_state *st) {
+  atomic_store_explicit(&st->page->n_written, 0, memory_order_release);
 }
 
 uint32_t bc_state_lock_pid(const bc_state *st) {

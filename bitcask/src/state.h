@@ -7,7 +7,7 @@
 **   - the stable position: up to where the log is known to be on stable
 **     storage.  It outlives a boot: it is advanced only after fdatasync has
 **     returned, so every version of the page that reaches the disk is true;
-**   - how much of a merge's outputs is, in the same way;
+**   - how much of a merge's outputs is, in the same way, and how much is written;
 **   - whether a writer is between its append and its publish.
 ** The file also carries the kernel locks of lock.h.
 **
@@ -44,6 +44,12 @@ typedef struct bc_outputs {
   bc_position synced;
   uint32_t last_id;
 } bc_outputs;
+
+/* Is file `id` an output of a merge that is at work, or was when somebody killed it
+** or the power failed?  Its end is not known. */
+static inline bool bc_may_grow(const bc_outputs *o, uint32_t id) {
+  return o->last_id && o->synced.file_id <= id && id <= o->last_id;
+}
 
 typedef struct bc_state {
   const bc_env *env;
@@ -116,6 +122,15 @@ void bc_state_set_stable(bc_state *st, const bc_position *p);
 /* False if none is known.  Set with the merge lock, after fdatasync; goes up. */
 bool bc_state_outputs(const bc_state *st, bc_outputs *out);
 void bc_state_set_outputs(bc_state *st, const bc_outputs *o);
+
+/* Up to where outputs have been written, whole records: who reads a growing one reads
+** no further.  What is behind that may be half there, and is cut off if its writer has
+** died, or failed.  False: no merge has written any since boot.  Set with the merge lock,
+** after the write; goes up. */
+bool bc_state_written(const bc_state *st, bc_position *out);
+void bc_state_set_written(bc_state *st, const bc_position *p);
+/* With the write lock, when what the page says cannot be trusted. */
+void bc_state_forget_written(bc_state *st);
 
 /* The pid that our lock files name, 0 if nobody's. */
 uint32_t bc_state_lock_pid(const bc_state *st);

@@ -49,8 +49,9 @@ struct bitcask {
   pthread_rwlock_t lock;
   bc_keydir *keydir;
   bc_fileset *files;
-  bc_position seen;   /* the log is in the keydir up to here */
-  bc_outputs outputs; /* as they were before the directory was listed; or all 0 */
+  bc_position seen;    /* the log is in the keydir up to here */
+  bc_outputs outputs;  /* as they were before the directory was listed; or all 0 */
+  bc_position written; /* of them, at that time; file_id 0: not known */
   uint32_t newest_tstamp;
   uint64_t died;               /* bytes of records that have become dead, ever */
   _Atomic uint32_t max_id;     /* of all data and hint files seen */

@@ -87,6 +87,7 @@ static int recover(bitcask *bc, bitcask_error *err) {
   rc = bc_catch_up(bc, BC_TO_END, err);
   if (!rc && bc_state_sync_failed(&bc->state)) {
     rc = bc_rewrite_unsynced(bc, err);
+    bc_state_forget_written(&bc->state); /* the page may be of before that sync */
     if (!rc) bc_state_set_sync_failed(&bc->state, false);
   }
   if (!rc) rc = bc_repair(bc, alone, err);

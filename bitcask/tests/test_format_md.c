@@ -714,6 +714,12 @@ static void counters_of_the_page(void) {
   CHECK_EQ(result.n_inputs, 1);
   page = read_state(dir);
   CHECK_EQ(state_number(page, "merges", 0, 8), 2);
+  /* The name of the output, and what was written to it. */
+  CHECK_EQ(state_number(page, "n_written", 0, 4), 2);
+  CHECK_EQ(state_number(page, "written_id 0", 0, 4), 2);
+  CHECK_EQ(state_number(page, "written_offset 0", 0, 8), craft_size(dir, "2.bitcask.data"));
+  CHECK_EQ(state_number(page, "written_id 1", 0, 4), 2);
+  CHECK_EQ(state_number(page, "written_offset 1", 0, 8), 0);
   free(page);
   CHECK_OK(bitcask_close(one, &e), &e);
   CHECK_OK(bitcask_close(other, &e), &e);

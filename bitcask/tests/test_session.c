@@ -260,6 +260,75 @@ static void output_that_was_changed_is_synced(void) {
   finish();
 }
 
+/* Append to the output, as the next step does, without telling anybody: a copy of its
+** first record. */
+static void append_in_silence(bitcask *bc) {
+  const bc_env *env = memenv_env(disk);
+  uint8_t record[2 * VALUE_SZ];
+  bc_session s = session_of(bc);
+  struct iovec iov = {record, 0};
+  char path[64];
+  size_t got;
+  int fd;
+
+  sprintf(path, "/kv/%" PRIu32 ".bitcask.data", s.output);
+  CHECK_EQ(env->open(env->ctx, path, BC_OPEN_WRITE, &fd), 0);
+  CHECK_EQ(env->pread(env->ctx, fd, record, sizeof record, 0, &got), 0);
+  iov.iov_len = (size_t)bc_record_size(record);
+  CHECK_EQ(env->pwritev(env->ctx, fd, &iov, 1, s.end), 0);
+  CHECK_EQ(env->close(env->ctx, fd), 0);
+}
+
+static void check_output_size(bitcask *bc, const bc_session *s) {
+  bc_datafile *df = bc_store_find(bc, s->output);
+  CHECK(df && atomic_load(&df->size) == s->end);
+  bc_datafile_unref(df);
+}
+
+/* What is on its way into an output is cut off if its writer is killed, so nobody else may
+** read it: nor may anybody map it. */
+static void output_is_read_as_far_as_told(void) {
+  for (int explicitly = 0; explicitly < 2; explicitly++) {
+    bitcask_merge_options all = {.kind = BITCASK_MERGE_ALL};
+    bitcask *a, *sleeping, *fresh;
+    bitcask_error e;
+    bc_session s;
+    char cut[40];
+
+    setup();
+    a = open_handle(false);
+    fill(a);
+    a->opt.auto_merge = true;
+    step_until_begun(a);
+    sleeping = open_handle(false);
+    step_until_copied(a);
+    s = session_of(a);
+    append_in_silence(a);
+    put(a, N_KEYS, 'c');
+    check_key(sleeping, N_KEYS, 'c');
+    fresh = open_handle(false);
+    check_output_size(sleeping, &s);
+    check_output_size(fresh, &s);
+    /* Killed: whoever merges next cuts it off, and keeps no copy of copies. */
+    bc_state_set_session(&a->state, NULL);
+    if (explicitly) {
+      CHECK_OK(bitcask_merge(fresh, &all, NULL, &e), &e);
+    } else {
+      fresh->opt.auto_merge = true;
+      step_to_the_end(fresh);
+    }
+    sprintf(cut, "data.cut-%" PRIu64, s.end);
+    CHECK(!has_file(s.output, cut));
+    if (has_file(s.output, "data")) check_output_size(fresh, &s);
+    check_filled(sleeping, 0);
+    check_filled(fresh, 0);
+    close_handle(fresh);
+    close_handle(sleeping);
+    close_handle(a);
+    finish();
+  }
+}
+
 /* -------------------------------------------------------------------- several handles */
 
 /* What one handle has dropped because it had expired is still there for the next one. */
@@ -588,6 +657,7 @@ int main(void) {
   RUN(abandoned_output_is_synced);
   RUN(abandoned_output_is_known_to_all);
   RUN(output_that_was_changed_is_synced);
+  RUN(output_is_read_as_far_as_told);
   RUN(expired_by_turns);
   RUN(manual_handle_leaves_the_debt);
   RUN(outputs_keep_their_size);

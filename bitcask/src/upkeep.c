@@ -19,7 +19,10 @@ enum {
   PER_BYTE_WRITTEN = 2, /* hints keep up with what is written, ... */
   PER_BYTE_DEAD = 4,    /* ... and merges, of files that are 40 per cent dead, with what dies */
   AT_ONCE = 12,         /* bytes of work after one commit, at most, for each that it wrote */
-  AFTER_FAILURE = 64    /* steps' worth of debt until the next try */
+  AFTER_FAILURE = 64,   /* steps' worth of debt until the next try */
+  PRESSING = 32,        /* steps' worth of debt from which on somebody else's are waited for, ... */
+  WAITS = 10,           /* ... so often, ... */
+  WAIT_US = 200         /* ... so long */
 };
 
 static uint64_t step_size(const bitcask *bc) {
@@ -327,6 +330,21 @@ static int step(bitcask *bc, bool *did, bitcask_error *err) {
   return rc;
 }
 
+/* Somebody else is at it, or writing: next time.  But he may get no processor while
+** others commit, and the disk would fill up. */
+static int step_or_wait(bitcask *bc, uint64_t debt, bool *did, bitcask_error *err) {
+  bool pressing = bc->opt.auto_merge && debt >= PRESSING * step_size(bc);
+  int rc = step(bc, did, err);
+
+  for (int i = 0; rc == BITCASK_BUSY && pressing && i < WAITS; i++) {
+    if (bc_state_is_merging(&bc->state)) break; /* explicitly, and for long */
+    bc_err_clear(err);
+    bc->env->sleep_us(bc->env->ctx, WAIT_US);
+    rc = step(bc, did, err);
+  }
+  return rc;
+}
+
 /* A handle that does not merge pays debts of its own: others' are more than hints, and
 ** that it has no more to do says nothing about what is worth merging. */
 static void pay(bitcask *bc, uint64_t n) {
@@ -356,8 +374,7 @@ void bc_upkeep(bitcask *bc, uint64_t written, uint64_t dead) {
   steps = 1 + (debt < at_once ? debt : at_once) / size;
   while (steps-- && debt >= size && did && !rc) {
     did = false;
-    rc = step(bc, &did, &e);
-    /* Somebody else is at it, or writing: next time. */
+    rc = step_or_wait(bc, debt, &did, &e);
     if (rc == BITCASK_BUSY) return;
     pay(bc, size);
     debt -= size;

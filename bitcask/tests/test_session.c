@@ -331,6 +331,36 @@ static void output_is_read_as_far_as_told(void) {
 
 /* -------------------------------------------------------------------- several handles */
 
+/* Who commits waits a little for who is merging, once there is a lot to do; but not for a
+** merge that somebody has called for, which may take minutes. */
+static void late_step_is_waited_for(void) {
+  for (int explicitly = 0; explicitly < 2; explicitly++) {
+    bitcask *a, *b;
+    uint64_t start, longest = 0;
+
+    setup();
+    a = open_handle(true);
+    b = open_handle(false);
+    put(a, 0, 'a');
+    put(b, 0, 'a');
+    CHECK_EQ(bc_lock_merge(&b->state, NULL), 0);
+    bc_state_set_merging(&b->state, explicitly);
+    for (int i = 0; i < 500; i++) {
+      start = memenv_env(disk)->monotonic_ms(memenv_env(disk)->ctx);
+      put(a, i % N_KEYS, 'a');
+      start = memenv_env(disk)->monotonic_ms(memenv_env(disk)->ctx) - start;
+      if (start > longest) longest = start;
+      if (i < 20) CHECK(longest <= 1);
+    }
+    CHECK(explicitly ? longest <= 1 : longest >= 2 && longest <= 3);
+    bc_state_set_merging(&b->state, false);
+    bc_unlock_merge(&b->state);
+    close_handle(b);
+    close_handle(a);
+    finish();
+  }
+}
+
 /* What one handle has dropped because it had expired is still there for the next one. */
 static void expired_by_turns(void) {
   for (int others_expire = 0; others_expire < 2; others_expire++) {
@@ -658,6 +688,7 @@ int main(void) {
   RUN(abandoned_output_is_known_to_all);
   RUN(output_that_was_changed_is_synced);
   RUN(output_is_read_as_far_as_told);
+  RUN(late_step_is_waited_for);
   RUN(expired_by_turns);
   RUN(manual_handle_leaves_the_debt);
   RUN(outputs_keep_their_size);

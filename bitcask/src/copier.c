@@ -223,11 +223,11 @@ static bool points_into_input_locked(const bc_copier *c, uint64_t hash, const vo
   return bc_keydir_get(c->bc->keydir, hash, key, key_sz, out) && out->file_id == c->in->id;
 }
 
-static bool points_into_input(const bc_copier *c, uint64_t hash, const void *key, uint32_t key_sz,
-                              bc_place *out) {
+static bool is_there(const bc_copier *c, uint64_t hash, const void *key, uint32_t key_sz,
+                     bc_place *out) {
   bool yes;
   pthread_rwlock_rdlock(&c->bc->lock);
-  yes = points_into_input_locked(c, hash, key, key_sz, out);
+  yes = bc_keydir_get(c->bc->keydir, hash, key, key_sz, out);
   pthread_rwlock_unlock(&c->bc->lock);
   return yes;
 }
@@ -240,7 +240,7 @@ static int drop_key(bc_copier *c, uint64_t hash, const void *key, uint32_t key_s
   bc_place now;
   int rc = BITCASK_OK;
 
-  if (!points_into_input(c, hash, key, key_sz, &now)) return BITCASK_OK;
+  if (!is_there(c, hash, key, key_sz, &now) || now.file_id != c->in->id) return BITCASK_OK;
   if (now.tstamp >= c->cutoff) c->damaged = true;
   f.record.tstamp = now.tstamp;
   if (c->keep_tombstones) rc = copy_record(c, hash, &f, true);
@@ -255,30 +255,43 @@ static int drop_key(bc_copier *c, uint64_t hash, const void *key, uint32_t key_s
 
 static int judge(bc_copier *c, const bc_candidate *k) {
   const bc_record *r = &k->found.record;
-  bc_place p;
-  bool there = bc_keydir_view_get(c->view, k->hash, r->key, r->key_sz, &p);
 
   if (bc_is_tombstone(r->value, r->value_sz)) {
     /* A key that is there again buries the older records itself, and is on the
     ** disk before this input goes. */
-    return c->keep_tombstones && !there ? copy_record(c, k->hash, &k->found, true) : BITCASK_OK;
+    return c->keep_tombstones && !k->there ? copy_record(c, k->hash, &k->found, true) : BITCASK_OK;
   }
-  if (!there || p.file_id != c->in->id || p.offset != k->found.offset) return BITCASK_OK;
-  if (p.tstamp < c->cutoff) return drop_key(c, k->hash, r->key, r->key_sz);
+  if (!k->there || k->place.file_id != c->in->id || k->place.offset != k->found.offset)
+    return BITCASK_OK;
+  if (k->place.tstamp < c->cutoff) return drop_key(c, k->hash, r->key, r->key_sz);
   return copy_record(c, k->hash, &k->found, false);
 }
 
-static int judge_oldest(bc_copier *c) { return judge(c, &c->ahead[c->n_gone++ % BC_COPIER_AHEAD]); }
+/* In the keydir as it is: a view would have each segment that a copy changes copied. */
+static void look_up_all(bc_copier *c) {
+  bc_keydir *kd = c->bc->keydir;
+
+  pthread_rwlock_rdlock(&c->bc->lock);
+  for (unsigned i = 0; i < c->n_ahead; i++) bc_keydir_prefetch_put_slot(kd, c->ahead[i].hash);
+  for (unsigned i = 0; i < c->n_ahead; i++) bc_keydir_prefetch_put_entry(kd, c->ahead[i].hash);
+  for (unsigned i = 0; i < c->n_ahead; i++) {
+    bc_candidate *k = &c->ahead[i];
+    k->there = bc_keydir_get(kd, k->hash, k->found.record.key, k->found.record.key_sz, &k->place);
+  }
+  pthread_rwlock_unlock(&c->bc->lock);
+}
 
 static int judge_all(bc_copier *c) {
   int rc = BITCASK_OK;
-  while (c->n_gone < c->n_come && !rc) rc = judge_oldest(c);
+
+  look_up_all(c);
+  for (unsigned i = 0; i < c->n_ahead && !rc; i++) rc = judge(c, &c->ahead[i]);
+  c->n_ahead = 0;
   return rc;
 }
 
 static int see(void *ctx, const bc_found *f) {
   bc_copier *c = ctx;
-  bc_candidate *k = &c->ahead[c->n_come % BC_COPIER_AHEAD];
   int rc;
 
   if (f->offset >= c->stop_at) {
@@ -288,17 +301,11 @@ static int see(void *ctx, const bc_found *f) {
   }
   rc = progress(c);
   if (rc || f->marker) return rc;
-  *k = (bc_candidate){bc_keydir_hash(bc_keydir_seed(c->keydir), f->record.key, f->record.key_sz),
-                      *f};
-  c->n_come++;
+  c->ahead[c->n_ahead++] =
+      (bc_candidate){.hash = bc_hash(c->bc, f->record.key, f->record.key_sz), .found = *f};
   /* Without a mapping the bytes are there for this moment only. */
-  if (!bc_datafile_is_mapped(c->in, c->in_size)) return judge_all(c);
-  bc_keydir_prefetch_slot(c->view, k->hash);
-  if (c->n_come - c->n_gone > BC_COPIER_AHEAD / 2) {
-    bc_keydir_prefetch_entry(c->view,
-                             c->ahead[(c->n_come - BC_COPIER_AHEAD / 2) % BC_COPIER_AHEAD].hash);
-  }
-  return c->n_come - c->n_gone < BC_COPIER_AHEAD ? BITCASK_OK : judge_oldest(c);
+  return c->n_ahead < BC_COPIER_AHEAD && bc_datafile_is_mapped(c->in, c->in_size) ? BITCASK_OK
+                                                                                  : judge_all(c);
 }
 
 static int see_damage(void *ctx, uint64_t offset, uint64_t n) {
@@ -313,10 +320,12 @@ static int see_damage(void *ctx, uint64_t offset, uint64_t n) {
 static int see_hinted(void *ctx, const bc_hint_entry *e) {
   bc_copier *c = ctx;
   bc_found f = {.record = {.key = e->key, .key_sz = e->key_sz, .tstamp = e->tstamp}};
-  uint64_t hash = bc_keydir_hash(bc_keydir_seed(c->keydir), e->key, e->key_sz);
+  uint64_t hash = bc_hash(c->bc, e->key, e->key_sz);
+  bc_place p;
+
   if (!e->tombstone || bc_is_marker_key(e->key, e->key_sz) || !c->keep_tombstones)
     return BITCASK_OK;
-  if (bc_keydir_view_get(c->view, hash, e->key, e->key_sz, NULL)) return BITCASK_OK;
+  if (is_there(c, hash, e->key, e->key_sz, &p)) return BITCASK_OK;
   return copy_record(c, hash, &f, true);
 }
 
@@ -333,6 +342,8 @@ static bool has_dead_below(const bitcask *bc, uint32_t id) {
 }
 
 int bc_copier_drop_leftovers(bc_copier *c) {
+  bitcask *bc = c->bc;
+  bc_keydir_view *view = NULL;
   uint64_t cursor = 0;
   const void *key;
   uint32_t key_sz;
@@ -340,14 +351,18 @@ int bc_copier_drop_leftovers(bc_copier *c) {
   bool any;
   int rc = BITCASK_OK;
 
-  pthread_rwlock_rdlock(&c->bc->lock);
+  pthread_rwlock_wrlock(&bc->lock);
   any = c->in->live_keys != 0;
-  pthread_rwlock_unlock(&c->bc->lock);
-  while (any && !rc && bc_keydir_view_next(c->view, &cursor, &key, &key_sz, &p)) {
-    if (p.file_id == c->in->id) {
-      rc = drop_key(c, bc_keydir_hash(bc_keydir_seed(c->keydir), key, key_sz), key, key_sz);
-    }
+  if (any) view = bc_keydir_view_open(bc->keydir);
+  pthread_rwlock_unlock(&bc->lock);
+  if (!any) return BITCASK_OK;
+  if (!view) return bc_err_nomem(c->err);
+  while (!rc && bc_keydir_view_next(view, &cursor, &key, &key_sz, &p)) {
+    if (p.file_id == c->in->id) rc = drop_key(c, bc_hash(bc, key, key_sz), key, key_sz);
   }
+  pthread_rwlock_wrlock(&bc->lock);
+  bc_keydir_view_close(bc->keydir, view);
+  pthread_rwlock_unlock(&bc->lock);
   return !rc && c->out ? flush(c) : rc;
 }
 
@@ -403,7 +418,7 @@ int bc_copier_retire(bc_copier *c) {
   int rc;
 
   /* What could not be looked up may be live. */
-  if (bc_keydir_view_error(c->view)) return bc_store_lost_keydir(bc, c->err);
+  if (bc_keydir_error(bc->keydir)) return bc_store_lost_keydir(bc, c->err);
   rc = c->out ? bc_copier_sync_output(c) : BITCASK_OK;
   /* The log's newest records must outlive the older ones that are going. */
   if (!rc) rc = bc_sync_unstable(bc, c->err);
@@ -449,28 +464,19 @@ void bc_copier_end(bc_copier *c) {
   c->moves = NULL;
 }
 
-int bc_copier_open(bc_copier *c, bc_datafile *in) {
+void bc_copier_open(bc_copier *c, bc_datafile *in) {
   bitcask *bc = c->bc;
 
   c->in = in;
   c->in_size = atomic_load(&in->size);
   c->damaged = in->damaged;
-  pthread_rwlock_wrlock(&bc->lock);
-  c->keydir = bc->keydir;
-  c->view = bc_keydir_view_open(bc->keydir);
+  pthread_rwlock_rdlock(&bc->lock);
   c->keep_tombstones = has_dead_below(bc, in->id);
   pthread_rwlock_unlock(&bc->lock);
-  return c->view ? BITCASK_OK : bc_err_nomem(c->err);
 }
 
 void bc_copier_close(bc_copier *c) {
-  if (c->view) {
-    pthread_rwlock_wrlock(&c->bc->lock);
-    bc_keydir_view_close(c->keydir, c->view);
-    pthread_rwlock_unlock(&c->bc->lock);
-  }
   bc_datafile_unref(c->in);
-  c->view = NULL;
   c->in = NULL;
 }
 
@@ -486,7 +492,7 @@ int bc_copier_copy(bc_copier *c, uint64_t from, uint64_t stop_at, uint64_t *at) 
 
   c->stop_at = stop_at;
   c->stopped = false;
-  c->n_come = c->n_gone = 0;
+  c->n_ahead = 0;
   rc = bc_datafile_scan(c->in, &scan, c->err);
   if (c->stopped) rc = BITCASK_OK;
   if (!rc) rc = judge_all(c);

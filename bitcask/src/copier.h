@@ -30,13 +30,15 @@ typedef struct bc_move {
   bool tombstone; /* nothing to move */
 } bc_move;
 
-/* A record on its way through the cache. */
+/* A record, and what the keydir says of its key. */
 typedef struct bc_candidate {
   uint64_t hash;
   bc_found found;
+  bool there;
+  bc_place place;
 } bc_candidate;
 
-#define BC_COPIER_AHEAD 16u
+#define BC_COPIER_AHEAD 32u /* are looked up together, so that their cache misses are one */
 
 typedef struct bc_copier {
   bitcask *bc;
@@ -50,8 +52,6 @@ typedef struct bc_copier {
   bool with_hints; /* write the outputs' hints as they grow */
 
   bc_datafile *in;
-  bc_keydir *keydir; /* that `view` belongs to */
-  bc_keydir_view *view;
   bool keep_tombstones; /* of this input: a file below may hold what they bury */
   bool damaged;         /* bytes of it cannot be read */
   uint64_t n_seen;      /* records, for progress */
@@ -59,7 +59,7 @@ typedef struct bc_copier {
   uint64_t stop_at; /* offset in the input; where it was stopped */
   bool stopped;
   bc_candidate ahead[BC_COPIER_AHEAD];
-  uint64_t n_come, n_gone; /* ever, into and out of `ahead` */
+  unsigned n_ahead;
 
   bc_datafile *out; /* NULL: not made yet; a reference is held */
   bc_hint_writer hint;
@@ -75,9 +75,8 @@ typedef struct bc_copier {
 void bc_copier_begin(bc_copier *c);
 void bc_copier_end(bc_copier *c);
 
-/* Take up an input, whose reference is taken over, and look at the keydir as it is
-** now; let go of it.  BITCASK_NOMEM. */
-int bc_copier_open(bc_copier *c, bc_datafile *in);
+/* Take up an input, whose reference is taken over; let go of it. */
+void bc_copier_open(bc_copier *c, bc_datafile *in);
 void bc_copier_close(bc_copier *c);
 
 /*

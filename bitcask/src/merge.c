@@ -65,8 +65,8 @@ static int merge_input(merger *m, uint32_t id) {
   int rc;
 
   if (!in) return BITCASK_OK; /* another process has merged it */
-  rc = bc_copier_open(c, in);
-  if (!rc) rc = bc_copier_copy(c, 0, UINT64_MAX, &at);
+  bc_copier_open(c, in);
+  rc = bc_copier_copy(c, 0, UINT64_MAX, &at);
   if (!rc) rc = bc_copier_drop_leftovers(c);
   if (!rc) rc = bc_copier_retire(c);
   bc_copier_close(c);

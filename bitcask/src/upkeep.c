@@ -230,8 +230,8 @@ static int go_on(bitcask *bc, bc_session *s, bitcask_error *err) {
 
   if (!in) return next_input(&c, s, s->input, &s->input);
   bc_copier_begin(&c);
-  rc = bc_copier_open(&c, in);
-  if (!rc) rc = take_up_output(&c, s);
+  bc_copier_open(&c, in);
+  rc = take_up_output(&c, s);
   if (!rc) rc = work_on_input(&c, s);
   if (!rc && !s->input && c.out) rc = bc_copier_close_output(&c); /* that was the last */
   s->output = c.out ? c.out->id : 0;

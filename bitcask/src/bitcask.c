@@ -111,6 +111,7 @@ static int find_dir(const bc_env *env, const char *dir, const bitcask_options *o
 }
 
 static void release(bitcask *bc) {
+  bc_checkpoint_abandon(atomic_exchange(&bc->checkpoint, NULL));
   if (bc->spare_txn) {
     bc_txlog_unref(bc->spare_txn->log);
     free(bc->spare_txn);

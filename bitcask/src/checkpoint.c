@@ -335,7 +335,9 @@ struct bc_checkpoint {
   file_entry *file;
   header h;
 
-  int fd;
+  int fd; /* -1: not begun to write */
+  uint64_t inode;
+  size_t cursor; /* in the view */
   bitcask_buf buf;
   uint64_t written;
   bitcask_buf segments; /* bc_keydir_segment */
@@ -400,12 +402,16 @@ static bool freeze(bc_checkpoint *c) {
   return true;
 }
 
+/* In a forked child somebody may hold the lock who is not there. */
 static void release(bc_checkpoint *c) {
   bitcask *bc = c->bc;
+  bool alone = bc_store_check(bc, NULL) != BITCASK_OK;
+
+  if (c->fd >= 0) bc->env->close(bc->env->ctx, c->fd);
   if (c->view) {
-    pthread_rwlock_wrlock(&bc->lock);
+    if (!alone) pthread_rwlock_wrlock(&bc->lock);
     bc_keydir_view_close(c->keydir, c->view);
-    pthread_rwlock_unlock(&bc->lock);
+    if (!alone) pthread_rwlock_unlock(&bc->lock);
   }
   bc_fileset_unref(c->files);
   bitcask_buf_free(&c->buf);
@@ -519,49 +525,112 @@ static int save_tables(bc_checkpoint *c) {
   return e;
 }
 
-static int save(bc_checkpoint *c, const char *tmp, const char *path) {
+/* Between steps nobody holds the lock, or one that idles would keep all others from
+** saving.  So who begins takes the name away from who has begun before, and he gives up. */
+static int begin_file(bc_checkpoint *c, const char *tmp) {
   const bc_env *env = c->bc->env;
-  struct iovec iov = {&c->h, sizeof c->h};
+  bc_stat st = {0};
   int e;
 
-  (void)env->unlink(env->ctx, tmp); /* what a crash left: somebody may have it mapped */
+  if (!bc_lock_save(&c->bc->state)) return EBUSY;
+  (void)env->unlink(env->ctx, tmp); /* not overwritten: somebody may have it mapped */
   e = env->open(env->ctx, tmp, BC_OPEN_WRITE | BC_OPEN_CREATE | BC_OPEN_EXCLUSIVE, &c->fd);
-  if (e) return e;
+  if (e) c->fd = -1;
+  if (!e) e = env->stat(env->ctx, tmp, &st);
+  if (!e) c->inode = st.inode;
+  bc_unlock_save(&c->bc->state);
   c->written = HEADER_SZ;
-  e = bc_keydir_view_save(c->view, save_segment, c);
-  if (bc_keydir_view_error(c->view)) e = EIO; /* told when it happened */
-  if (!e) e = save_tables(c);
-  if (!e) e = env->pwritev(env->ctx, c->fd, &iov, 1, 0);
-  /* Content before name: after a power cut the name stands for a whole file. */
-  if (!e) e = env->fdatasync(env->ctx, c->fd);
-  env->close(env->ctx, c->fd);
-  if (!e) e = env->rename(env->ctx, tmp, path);
-  if (e) (void)env->unlink(env->ctx, tmp);
   return e;
 }
 
-void bc_checkpoint_finish(bc_checkpoint *c) {
+/* *ours: the file still has that name, and now has `path`, or none if that is NULL. */
+static int end_file(bc_checkpoint *c, const char *tmp, const char *path, bool *ours) {
+  const bc_env *env = c->bc->env;
+  bc_stat st;
+  int e = 0;
+
+  *ours = false;
+  if (!bc_lock_save(&c->bc->state)) return EBUSY;
+  *ours = !env->stat(env->ctx, tmp, &st) && st.inode == c->inode;
+  if (*ours) e = path ? env->rename(env->ctx, tmp, path) : env->unlink(env->ctx, tmp);
+  bc_unlock_save(&c->bc->state);
+  return e;
+}
+
+/* Lest all of it be left for the sync. */
+static int flush_behind(bc_checkpoint *c) {
+  const bc_env *env = c->bc->env;
+  uint64_t from = c->written;
+  int e = flush(c);
+  if (!e && env->write_behind) env->write_behind(env->ctx, c->fd, from, c->written - from);
+  return e;
+}
+
+static int save_rest(bc_checkpoint *c) {
+  const bc_env *env = c->bc->env;
+  struct iovec iov = {&c->h, sizeof c->h};
+  int e = save_tables(c);
+  if (!e) e = env->pwritev(env->ctx, c->fd, &iov, 1, 0);
+  /* Content before name: after a power cut the name stands for a whole file. */
+  return e ? e : env->fdatasync(env->ctx, c->fd);
+}
+
+/* About n bytes.  *done: those were the last. */
+static int save_some(bc_checkpoint *c, const char *tmp, uint64_t n, bool *done) {
+  uint64_t start;
+  int e = c->fd < 0 ? begin_file(c, tmp) : 0;
+
+  start = c->written;
+  while (!e && !*done && c->written + c->buf.size - start < n) {
+    e = bc_keydir_view_save(c->view, &c->cursor, save_segment, c, done);
+  }
+  if (bc_keydir_view_error(c->view)) e = EIO; /* told when it happened */
+  if (e) return e;
+  return *done ? save_rest(c) : flush_behind(c);
+}
+
+/* One that somebody else has overtaken is dropped without a word. */
+static int save(bc_checkpoint *c, uint64_t n, bool *done, bool *ours) {
   bitcask_buf tmp = {0}, path = {0};
-  bitcask *bc;
+  bool ignored;
   int e = ENOMEM;
 
-  if (!c) return;
-  bc = c->bc;
-  /* One process at a time: they use the same temporary name. */
-  if (bc_lock_save(&bc->state)) {
-    if (!bc_name_in(&tmp, bc->dir, BC_KEYDIR_NAME ".tmp") &&
-        !bc_name_in(&path, bc->dir, BC_KEYDIR_NAME)) {
-      e = save(c, (char *)tmp.data, (char *)path.data);
-    }
-    bc_unlock_save(&bc->state);
-    if (e) bc_store_log(bc, "%s/%s was not written: %s", bc->dir, BC_KEYDIR_NAME, strerror(e));
-    if (!e) {
-      pthread_rwlock_wrlock(&bc->lock); /* another writer may be asking whether one is due */
-      (void)note_saved(bc, c->file, c->h.n_files); /* else it is written again sooner */
-      pthread_rwlock_unlock(&bc->lock);
-    }
+  if (!bc_name_in(&tmp, c->bc->dir, BC_KEYDIR_NAME ".tmp") &&
+      !bc_name_in(&path, c->bc->dir, BC_KEYDIR_NAME)) {
+    e = save_some(c, (char *)tmp.data, n, done);
+    if (!e && *done) e = end_file(c, (char *)tmp.data, (char *)path.data, ours);
+    if (e && c->fd >= 0) (void)end_file(c, (char *)tmp.data, NULL, &ignored);
   }
   bitcask_buf_free(&tmp);
   bitcask_buf_free(&path);
+  return e;
+}
+
+bool bc_checkpoint_step(bc_checkpoint *c, uint64_t n) {
+  bitcask *bc = c->bc;
+  bool done = false, ours = false;
+  int e = save(c, n, &done, &ours);
+
+  if (!e && !done) return true;
+  if (e) bc_store_log(bc, "%s/%s was not written: %s", bc->dir, BC_KEYDIR_NAME, strerror(e));
+  if (!e && ours) {
+    pthread_rwlock_wrlock(&bc->lock); /* another writer may be asking whether one is due */
+    (void)note_saved(bc, c->file, c->h.n_files); /* else it is written again sooner */
+    pthread_rwlock_unlock(&bc->lock);
+  }
+  release(c);
+  return false;
+}
+
+void bc_checkpoint_abandon(bc_checkpoint *c) {
+  bitcask_buf tmp = {0};
+  bool ignored;
+
+  if (!c) return;
+  if (c->fd >= 0 && !bc_store_check(c->bc, NULL) &&
+      !bc_name_in(&tmp, c->bc->dir, BC_KEYDIR_NAME ".tmp")) {
+    (void)end_file(c, (char *)tmp.data, NULL, &ignored);
+  }
+  bitcask_buf_free(&tmp);
   release(c);
 }

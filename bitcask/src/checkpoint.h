@@ -34,8 +34,12 @@ bool bc_checkpoint_is_due(bitcask *bc, unsigned share);
 typedef struct bc_checkpoint bc_checkpoint;
 bc_checkpoint *bc_checkpoint_begin(bitcask *bc);
 
-/* Without any lock: write it out and put it in the place of the old one.  NULL
-** is a no-op. */
-void bc_checkpoint_finish(bc_checkpoint *c);
+/* Without any lock: write about n bytes more of it.  When all of it is written it takes
+** the place of the old one, and is freed; so is it if it cannot be written, or somebody
+** else has begun one since.  True: there is more. */
+bool bc_checkpoint_step(bc_checkpoint *c, uint64_t n);
+
+/* Let go of one that is not all written.  NULL is a no-op. */
+void bc_checkpoint_abandon(bc_checkpoint *c);
 
 #endif

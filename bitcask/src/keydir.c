@@ -336,20 +336,20 @@ uint64_t bc_keydir_view_key_bytes(const bc_keydir_view *view) {
   return bc_directory_key_bytes(view->dir);
 }
 
-int bc_keydir_view_save(const bc_keydir_view *view, bc_keydir_save_fn fn, void *ctx) {
+int bc_keydir_view_save(const bc_keydir_view *view, size_t *cursor, bc_keydir_save_fn fn, void *ctx,
+                        bool *done) {
   const bc_directory *d = view->dir;
   const bc_segment *s;
   bc_segment head;
-  int rc = 0;
 
-  for (size_t at = 0; at >> d->depth == 0 && !rc; at += (size_t)1 << (d->depth - s->depth)) {
-    s = bc_directory_segment(d, at);
-    if (!s) return bc_directory_error(d);
-    bc_saved_head(s, &head);
-    rc = fn(ctx, s->depth, &head, sizeof head, s->slots,
+  *done = *cursor >> d->depth != 0;
+  if (*done) return 0;
+  s = bc_directory_segment(d, *cursor);
+  if (!s) return bc_directory_error(d);
+  *cursor += (size_t)1 << (d->depth - s->depth);
+  bc_saved_head(s, &head);
+  return fn(ctx, s->depth, &head, sizeof head, s->slots,
             bc_segment_bytes(s->n_slots, s->heap_used) - sizeof head);
-  }
-  return rc;
 }
 
 /* bc_saved_remake: from the table that the log gives. */

@@ -95,13 +95,15 @@ int bc_keydir_error(const bc_keydir *kd);
 int bc_keydir_view_error(const bc_keydir_view *view);
 
 /*
-** Saving: visit the segments of a view in the order of their hashes.  head and
-** body together are one segment as it goes into a file, at a multiple of 8.
-** `fn` stops with a non-zero result, which is returned; else bc_keydir_view_error.
+** Saving: the next segment of a view, in the order of their hashes; *cursor is 0 at
+** first.  head and body together are one segment as it goes into a file, at a multiple
+** of 8.  *done: there was none any more.  The result is that of `fn`, or
+** bc_keydir_view_error.
 */
 typedef int (*bc_keydir_save_fn)(void *ctx, unsigned depth, const void *head, size_t head_sz,
                                  const void *body, size_t body_sz);
-int bc_keydir_view_save(const bc_keydir_view *view, bc_keydir_save_fn fn, void *ctx);
+int bc_keydir_view_save(const bc_keydir_view *view, size_t *cursor, bc_keydir_save_fn fn, void *ctx,
+                        bool *done);
 unsigned bc_keydir_view_depth(const bc_keydir_view *view);
 uint64_t bc_keydir_view_key_bytes(const bc_keydir_view *view);
 

@@ -83,7 +83,16 @@ int bc_lock_merge_held(const bc_state *st, bool *held, bitcask_error *err) {
 
 void bc_unlock_merge(bc_state *st) { (void)try_lock(st, MERGE_BYTE, BC_UNLOCK); }
 
-bool bc_lock_save(bc_state *st) { return !try_lock(st, SAVE_BYTE, BC_LOCK_EXCLUSIVE); }
+/* One that is held for a few system calls only. */
+static int lock_briefly(bc_state *st, uint64_t byte) {
+  int e, tries = 0;
+  while ((e = try_lock(st, byte, BC_LOCK_EXCLUSIVE)) == EAGAIN && tries++ < 5000) {
+    st->env->sleep_us(st->env->ctx, 200);
+  }
+  return e;
+}
+
+bool bc_lock_save(bc_state *st) { return !lock_briefly(st, SAVE_BYTE); }
 
 void bc_unlock_save(bc_state *st) { (void)try_lock(st, SAVE_BYTE, BC_UNLOCK); }
 
@@ -166,10 +175,7 @@ static int write_lock_file(const bc_env *env, const char *path, bitcask_error *e
 }
 
 static int lock_admission(bc_state *st, bitcask_error *err) {
-  int e, tries = 0;
-  while ((e = try_lock(st, ADMIT_BYTE, BC_LOCK_EXCLUSIVE)) == EAGAIN && tries++ < 5000) {
-    st->env->sleep_us(st->env->ctx, 200); /* held for a few system calls only */
-  }
+  int e = lock_briefly(st, ADMIT_BYTE);
   if (e == EAGAIN) return bc_err(err, BITCASK_BUSY, "another process is starting to write");
   return e ? bc_err_os(err, e, "cannot lock %s", BC_STATE_NAME) : BITCASK_OK;
 }

@@ -34,7 +34,8 @@ void bc_unlock_merge(bc_state *st);
 /* As bc_lock_write_held. */
 int bc_lock_merge_held(const bc_state *st, bool *held, bitcask_error *err);
 
-/* Writing a checkpoint; does not wait.  False: somebody else is at it. */
+/* For making or renaming the temporary file of a checkpoint: held for a few system calls
+** only, and waited for.  False: it cannot be had. */
 bool bc_lock_save(bc_state *st);
 void bc_unlock_save(bc_state *st);
 

@@ -8,7 +8,15 @@
 #include "hint.h"
 #include "name.h"
 
-enum { WAIT_LEAST = 64 }; /* steps */
+enum {
+  WAIT_LEAST = 64, /* steps */
+  STEP_LEAST = 4096
+};
+
+uint64_t bc_step_size(const bitcask *bc) {
+  uint64_t n = bc->opt.max_file_size / 8;
+  return n < STEP_LEAST ? STEP_LEAST : n > BC_STEP_SZ ? BC_STEP_SZ : n;
+}
 
 /* A hint in the making. */
 typedef struct bc_sealer {

@@ -10,7 +10,9 @@
 
 #include "store.h"
 
-/* Bytes of data that one step goes through: half a millisecond, and as much to sync. */
+/* Bytes that one step goes through, of data, or of a checkpoint: half a millisecond, and as
+** much to sync.  Less with small files. */
+uint64_t bc_step_size(const bitcask *bc);
 enum { BC_STEP_SZ = 512 * 1024 };
 
 /*

@@ -82,7 +82,8 @@ struct bitcask {
   uint64_t save_least;       /* records that make one worth its cost */
   bc_saved_file *saved;      /* what it holds, ascending by id */
   size_t n_saved;
-  _Atomic bool saving; /* a thread is writing one */
+  _Atomic bool saving;                        /* one is being written */
+  _Atomic(struct bc_checkpoint *) checkpoint; /* that one, between two steps */
 
   /* The writer of this handle: one at a time. */
   pthread_mutex_t writer_mutex;

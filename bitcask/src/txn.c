@@ -15,6 +15,7 @@
 
 #include "checkpoint.h"
 #include "err.h"
+#include "seal.h"
 #include "upkeep.h"
 #include "writer.h"
 
@@ -489,9 +490,11 @@ void bitcask_txn_publish(bitcask_txn *txn) {
   bc_writer_leave(bc);
   if (rotated) {
     bc_seal_some(bc);
-    bc_save(bc, BC_ROTATE_SHARE);
+    bc_save_in_steps(bc, BC_ROTATE_SHARE);
   }
-  if (written) bc_upkeep(bc, written, dead);
+  if (!written) return;
+  bc_save_step(bc, bc_step_size(bc) + written);
+  bc_upkeep(bc, written, dead);
 }
 
 void bitcask_txn_rollback(bitcask_txn *txn) {

@@ -12,7 +12,6 @@
 #include "writer.h"
 
 enum {
-  STEP_LEAST = 4096,    /* with small files */
   SHED_SZ = 2 << 20,    /* of a removed file */
   MOST_REMOVED = 16,    /* descriptors */
   TOUCH_N = 64,         /* directory entries of a restored keydir */
@@ -24,11 +23,6 @@ enum {
   WAITS = 10,           /* ... so often, ... */
   WAIT_US = 200         /* ... so long */
 };
-
-static uint64_t step_size(const bitcask *bc) {
-  uint64_t n = bc->opt.max_file_size / 8;
-  return n < STEP_LEAST ? STEP_LEAST : n > BC_STEP_SZ ? BC_STEP_SZ : n;
-}
 
 /* ------------------------------------------------------------------ merging */
 
@@ -204,7 +198,7 @@ static int work_on_input(bc_copier *c, bc_session *s) {
     if (is_spent(c)) {
       s->at = c->in_size;
     } else {
-      rc = bc_copier_copy(c, s->at, s->at + step_size(c->bc), &s->at);
+      rc = bc_copier_copy(c, s->at, s->at + bc_step_size(c->bc), &s->at);
     }
     if (!rc && is_to_be_synced(c, s)) rc = bc_copier_sync_output(c);
     if (rc || (s->at < c->in_size && !c->damaged)) return rc;
@@ -307,10 +301,10 @@ static int step_locked(bitcask *bc, bool *did, bitcask_error *err) {
 
   shed(bc, &removed);
   bc->seals_next = !bc->seals_next;
-  if (bc->seals_next) rc = bc_seal_step(bc, step_size(bc), &sealed, err);
+  if (bc->seals_next) rc = bc_seal_step(bc, bc_step_size(bc), &sealed, err);
   if (!rc && !sealed && bc->opt.auto_merge) rc = touch(bc, &merged, err);
   if (!rc && !sealed && !merged) rc = merge_step(bc, &merged, err);
-  if (!rc && !merged && !bc->seals_next) rc = bc_seal_step(bc, step_size(bc), &sealed, err);
+  if (!rc && !merged && !bc->seals_next) rc = bc_seal_step(bc, bc_step_size(bc), &sealed, err);
   *did = sealed || merged || removed;
   return rc;
 }
@@ -333,7 +327,7 @@ static int step(bitcask *bc, bool *did, bitcask_error *err) {
 /* Somebody else is at it, or writing: next time.  But he may get no processor while
 ** others commit, and the disk would fill up. */
 static int step_or_wait(bitcask *bc, uint64_t debt, bool *did, bitcask_error *err) {
-  bool pressing = bc->opt.auto_merge && debt >= PRESSING * step_size(bc);
+  bool pressing = bc->opt.auto_merge && debt >= PRESSING * bc_step_size(bc);
   int rc = step(bc, did, err);
 
   for (int i = 0; rc == BITCASK_BUSY && pressing && i < WAITS; i++) {
@@ -359,7 +353,7 @@ static void pay(bitcask *bc, uint64_t n) {
 }
 
 void bc_upkeep(bitcask *bc, uint64_t written, uint64_t dead) {
-  uint64_t size = step_size(bc), n = PER_BYTE_WRITTEN * written + PER_BYTE_DEAD * dead;
+  uint64_t size = bc_step_size(bc), n = PER_BYTE_WRITTEN * written + PER_BYTE_DEAD * dead;
   uint64_t debt = bc_state_add_debt(&bc->state, n);
   uint64_t steps, at_once = AT_ONCE * written;
   bitcask_error e = {0};

@@ -275,12 +275,13 @@ int bc_sync_all(bitcask *bc, bitcask_error *err) {
   return BITCASK_OK;
 }
 
-void bc_save(bitcask *bc, unsigned share) {
+/* NULL: none is due, or to be had. */
+static bc_checkpoint *begin_checkpoint(bitcask *bc, unsigned share) {
   bc_checkpoint *c = NULL;
   bitcask_error e = {0};
   int rc;
 
-  if (!bc_checkpoint_is_due(bc, share)) return;
+  if (!bc_checkpoint_is_due(bc, share)) return NULL;
   rc = bc_writer_enter(bc, 0, &e);
   if (!rc) {
     rc = bc_sync_all(bc, &e);
@@ -288,7 +289,26 @@ void bc_save(bitcask *bc, unsigned share) {
     bc_writer_leave(bc);
   }
   if (rc && rc != BITCASK_BUSY) bc_store_log(bc, "%s", e.text);
-  bc_checkpoint_finish(c);
+  return c;
+}
+
+void bc_save(bitcask *bc, unsigned share) {
+  bc_checkpoint *c;
+
+  bc_checkpoint_abandon(atomic_exchange(&bc->checkpoint, NULL)); /* of an older position */
+  c = begin_checkpoint(bc, share);
+  if (c) (void)bc_checkpoint_step(c, UINT64_MAX);
+}
+
+void bc_save_in_steps(bitcask *bc, unsigned share) {
+  bc_checkpoint *c = atomic_load(&bc->saving) ? NULL : begin_checkpoint(bc, share);
+  if (c) atomic_store(&bc->checkpoint, c);
+}
+
+void bc_save_step(bitcask *bc, uint64_t n) {
+  bc_checkpoint *c = atomic_load(&bc->checkpoint) ? atomic_exchange(&bc->checkpoint, NULL) : NULL;
+  /* Nobody else puts one there while this one is being written. */
+  if (c && bc_checkpoint_step(c, n)) atomic_store(&bc->checkpoint, c);
 }
 
 int bc_rotate(bitcask *bc, uint32_t id, bitcask_error *err) {

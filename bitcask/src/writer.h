@@ -57,4 +57,9 @@ int bc_open_active(bitcask *bc, const bc_commit_point *p, bc_datafile **out, bit
 ** log callback only. */
 void bc_save(bitcask *bc, unsigned share);
 
+/* The same a little at a time, as a commit must not take as long: begin one; write about
+** n bytes of it, if one is begun. */
+void bc_save_in_steps(bitcask *bc, unsigned share);
+void bc_save_step(bitcask *bc, uint64_t n);
+
 #endif

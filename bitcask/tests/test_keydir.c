@@ -314,6 +314,8 @@ static void released(void *ctx) { ((image *)ctx)->n_released++; }
 
 static bc_keydir *save_and_restore(bc_keydir *kd, image *im, unsigned n_flips) {
   bc_keydir_view *v = bc_keydir_view_open(kd);
+  size_t cursor = 0;
+  bool done = false;
   bc_keydir_saved from = {.base = im->base,
                           .segment = im->segment,
                           .seed = 4711,
@@ -324,7 +326,7 @@ static bc_keydir *save_and_restore(bc_keydir *kd, image *im, unsigned n_flips) {
                           .release = released,
                           .ctx = im};
 
-  CHECK_EQ(bc_keydir_view_save(v, save_segment, im), 0);
+  while (!done) CHECK_EQ(bc_keydir_view_save(v, &cursor, save_segment, im, &done), 0);
   bc_keydir_view_close(kd, v);
   bc_keydir_free(kd);
   for (; n_flips > 0; n_flips--) im->base[draw(im->size)] ^= (uint8_t)(1u << draw(8));

@@ -135,12 +135,18 @@ static void step_and_fail(bitcask *bc, unsigned call) {
   CHECK_EQ(session_of(bc).input, 0);
 }
 
-static bool has_file(uint32_t id, const char *suffix) {
+static bool has_file_named(const char *name) {
   const bc_env *env = memenv_env(disk);
   char path[64];
   bc_stat st;
-  sprintf(path, "/kv/%" PRIu32 ".bitcask.%s", id, suffix);
+  sprintf(path, "/kv/%s", name);
   return !env->stat(env->ctx, path, &st);
+}
+
+static bool has_file(uint32_t id, const char *suffix) {
+  char name[64];
+  sprintf(name, "%" PRIu32 ".bitcask.%s", id, suffix);
+  return has_file_named(name);
 }
 
 /* Go on until there is nothing left to merge. */
@@ -487,6 +493,127 @@ static void checkpoint_of_files_that_have_gone(void) {
   finish();
 }
 
+/* -------------------------------------------------------------- checkpoints in steps */
+
+enum { MANY_KEYS = 20000 };
+
+static void put_short(bitcask *bc, int k) {
+  char key[16];
+  bitcask_error e;
+  size_t n = (size_t)sprintf(key, "key%d", k);
+  CHECK_OK(bitcask_put(bc, key, n, key, n, &e), &e);
+}
+
+/* A handle whose checkpoint is written in part. */
+static bitcask *begun_checkpoint(int *n) {
+  bitcask *bc = open_handle(false);
+  bitcask_txn *txn;
+  bitcask_error e;
+
+  CHECK_OK(bitcask_begin(bc, 0, &txn, &e), &e);
+  for (*n = 0; *n < MANY_KEYS; ++*n) {
+    char key[16];
+    size_t size = (size_t)sprintf(key, "key%d", *n);
+    CHECK_OK(bitcask_txn_put(txn, key, size, key, size, &e), &e);
+  }
+  CHECK_OK(bitcask_txn_prepare(txn, &e), &e);
+  bitcask_txn_publish(txn);
+  bc_save_early(bc);
+  while (!bc->checkpoint && *n < 2 * MANY_KEYS) put_short(bc, (*n)++);
+  CHECK(bc->checkpoint && has_file_named("bitcask.keydir.tmp"));
+  return bc;
+}
+
+static void check_short(bitcask *bc, int n) {
+  for (int k = 0; k < n; k++) {
+    bitcask_buf buf = {0};
+    bitcask_error e;
+    char key[16];
+    size_t size = (size_t)sprintf(key, "key%d", k);
+    CHECK_OK(bitcask_get(bc, key, size, &buf, &e), &e);
+    CHECK_MEM(buf.data, buf.size, key, size);
+    bitcask_buf_free(&buf);
+  }
+}
+
+/* Who opens takes a checkpoint up, and finds all keys. */
+static void check_taken_up(int n) {
+  bitcask *other = open_handle(false);
+  CHECK(other->n_saved > 0);
+  check_short(other, n);
+  close_handle(other);
+}
+
+static void checkpoint_is_written_by_commits(void) {
+  bitcask *bc;
+  int n, first;
+
+  setup();
+  bc = begun_checkpoint(&n);
+  for (first = n; bc->checkpoint && n < first + 1000; n++) put_short(bc, n);
+  CHECK(n > first + 3);
+  CHECK(bc->n_saved > 0 && !has_file_named("bitcask.keydir.tmp"));
+  check_taken_up(n);
+  close_handle(bc);
+  finish();
+}
+
+/* Whoever writes one while another handle does nothing does not wait for it, and his is
+** not replaced by the older one. */
+static void checkpoint_is_overtaken(void) {
+  bitcask *idle, *busy;
+  uint64_t records;
+  int n, last;
+
+  setup();
+  idle = begun_checkpoint(&n);
+  busy = open_handle(false);
+  bc_save_early(busy);
+  for (last = n + 100; n < last; n++) put_short(busy, n);
+  bc_save(busy, BC_SAVE_SHARE);
+  CHECK(busy->n_saved > 0);
+  records = busy->saved[busy->n_saved - 1].n_records;
+  idle->save_least = UINT64_MAX;
+  n_logged = 0;
+  for (last = n + 100; n < last; n++) put_short(idle, n);
+  CHECK(!idle->checkpoint && !idle->saving);
+  CHECK_EQ(n_logged, 0);
+  close_handle(idle);
+  idle = open_handle(false);
+  CHECK(idle->n_saved > 0 && idle->saved[idle->n_saved - 1].n_records == records);
+  check_short(idle, n);
+  close_handle(idle);
+  close_handle(busy);
+  finish();
+}
+
+/* Closed, or killed, in the middle. */
+static void checkpoint_is_begun_again(void) {
+  for (int killed = 0; killed < 2; killed++) {
+    bitcask *bc;
+    int n;
+
+    setup();
+    if (killed) memenv_log_start(disk);
+    bc = begun_checkpoint(&n);
+    if (killed) {
+      memenv *before = disk;
+      mem_cut cut = {.kind = MEM_CUT_KILL, .n_ops = memenv_log_size(disk)};
+      disk = memenv_crash(before, &cut);
+      CHECK(has_file_named("bitcask.keydir.tmp"));
+      close_handle(bc);
+      memenv_free(before);
+      bc = open_handle(false);
+      bc_save_early(bc);
+      put_short(bc, n++);
+    }
+    close_handle(bc);
+    CHECK(!has_file_named("bitcask.keydir.tmp"));
+    check_taken_up(n);
+    finish();
+  }
+}
+
 /* ------------------------------------------------------------------------------ hints */
 
 /* Who has begun a hint does nothing any more, but lives. */
@@ -694,6 +821,9 @@ int main(void) {
   RUN(outputs_keep_their_size);
   RUN(checkpoint_before_the_output);
   RUN(checkpoint_of_files_that_have_gone);
+  RUN(checkpoint_is_written_by_commits);
+  RUN(checkpoint_is_overtaken);
+  RUN(checkpoint_is_begun_again);
   RUN(idle_sealer_is_not_waited_for);
   RUN(growing_output_gets_no_hint);
   RUN(file_filled_meanwhile_is_pending);

@@ -43,11 +43,11 @@ static int open_output(bc_copier *c) {
 
   /* Until its turn comes nobody is to miss its hint. */
   bc_state_add_unsealed(&bc->state, c->next_out);
-  bc_state_set_written(&bc->state, &(bc_position){c->next_out, 0});
   rc = bc_datafile_open(bc->env, bc->dir, c->next_out,
                         BC_OPEN_WRITE | BC_OPEN_CREATE | BC_OPEN_EXCLUSIVE, bc->opt.mmap, &c->out,
                         &e, c->err);
   if (rc) return rc;
+  bc_state_set_written(&bc->state, &(bc_position){c->next_out, 0});
   if (c->next_out < c->last_out) c->next_out++;
   c->out_size = 0;
   if (c->with_hints) {
@@ -269,9 +269,10 @@ static int judge(bc_copier *c, const bc_candidate *k) {
 
 /* In the keydir as it is: a view would have each segment that a copy changes copied. */
 static void look_up_all(bc_copier *c) {
-  bc_keydir *kd = c->bc->keydir;
+  const bc_keydir *kd;
 
   pthread_rwlock_rdlock(&c->bc->lock);
+  kd = c->bc->keydir;
   for (unsigned i = 0; i < c->n_ahead; i++) bc_keydir_prefetch_put_slot(kd, c->ahead[i].hash);
   for (unsigned i = 0; i < c->n_ahead; i++) bc_keydir_prefetch_put_entry(kd, c->ahead[i].hash);
   for (unsigned i = 0; i < c->n_ahead; i++) {
@@ -418,7 +419,10 @@ int bc_copier_retire(bc_copier *c) {
   int rc;
 
   /* What could not be looked up may be live. */
-  if (bc_keydir_error(bc->keydir)) return bc_store_lost_keydir(bc, c->err);
+  pthread_rwlock_rdlock(&bc->lock);
+  rc = bc_keydir_error(bc->keydir) ? bc_store_lost_keydir(bc, c->err) : BITCASK_OK;
+  pthread_rwlock_unlock(&bc->lock);
+  if (rc) return rc;
   rc = c->out ? bc_copier_sync_output(c) : BITCASK_OK;
   /* The log's newest records must outlive the older ones that are going. */
   if (!rc) rc = bc_sync_unstable(bc, c->err);
@@ -525,15 +529,18 @@ static bool is_unfinished(const bc_datafile *df, const bc_outputs *o) {
 static int make_whole(bc_copier *c, bc_datafile *df) {
   const bc_env *env = c->bc->env;
   uint64_t end = atomic_load(&df->size), on_disk;
-  int e, rc = BITCASK_OK;
+  bitcask_buf path = {0};
+  int e, fd, rc = BITCASK_OK;
 
-  if (df->fd < 0) rc = bc_datafile_reopen(df, c->bc->dir, BC_OPEN_READ, NULL, c->err);
-  if (rc) return rc;
-  e = env->size(env->ctx, df->fd, &on_disk);
-  if (!e && on_disk > end && !df->damaged) {
-    rc = bc_datafile_reopen(df, c->bc->dir, BC_OPEN_WRITE, NULL, c->err);
-    if (!rc) e = env->truncate(env->ctx, df->fd, end);
+  /* Not by df->fd: another thread may settle the file at any time. */
+  if (bc_name_data(&path, c->bc->dir, df->id, "")) return bc_err_nomem(c->err);
+  e = env->open(env->ctx, (char *)path.data, BC_OPEN_WRITE, &fd);
+  if (!e) {
+    e = env->size(env->ctx, fd, &on_disk);
+    if (!e && on_disk > end && !df->damaged) e = env->truncate(env->ctx, fd, end);
+    env->close(env->ctx, fd);
   }
+  bitcask_buf_free(&path);
   if (e) rc = bc_err_os(c->err, e, "cannot cut %s/%u.bitcask.data", c->bc->dir, df->id);
   return rc ? rc : bc_store_sync(c->bc, df, c->err);
 }

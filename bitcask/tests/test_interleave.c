@@ -13,6 +13,7 @@
 #include "store.h"
 #include "tempdir.h"
 #include "test.h"
+#include "upkeep.h"
 
 static char *dir;
 static bitcask_options options;
@@ -629,6 +630,91 @@ static void output_half_written_by_the_dead(void) {
   finish(open_hooked());
 }
 
+/* ----------------------------------------------------------- an output that is made whole */
+
+static sem_t reader_done;
+static _Atomic bool close_is_awaited, size_is_awaited;
+static pthread_t merging_thread;
+static bitcask *merging;
+
+static void *get_one(void *arg) {
+  bitcask_buf buf = {0};
+  bitcask_error e;
+  (void)arg;
+  CHECK_OK(bitcask_get(merging, "key0", 4, &buf, &e), &e);
+  bitcask_buf_free(&buf);
+  sem_post(&reader_done);
+  return NULL;
+}
+
+static int close_and_read(void *ctx, int fd) {
+  if (close_is_awaited && atomic_load(&merging->stale)) {
+    close_is_awaited = false;
+    CHECK_EQ(pthread_create(&thread, NULL, get_one, NULL), 0);
+    usleep(50000); /* it waits for the lock now */
+    size_is_awaited = true;
+  }
+  return bc_env_posix.close(ctx, fd);
+}
+
+static int size_after_reader(void *ctx, int fd, uint64_t *out) {
+  if (size_is_awaited && pthread_equal(pthread_self(), merging_thread)) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec++;
+    if (!sem_timedwait(&reader_done, &until)) size_is_awaited = false; /* unless we hold the lock */
+  }
+  return bc_env_posix.size(ctx, fd, out);
+}
+
+static int list_slowly(void *ctx, const char *path, int (*fn)(void *, const char *), void *arg) {
+  if (!pthread_equal(pthread_self(), merging_thread)) usleep(50000);
+  return bc_env_posix.list(ctx, path, fn, arg);
+}
+
+static void put_filled(int k, char fill) {
+  char key[16], value[1000];
+  bitcask_error e;
+  size_t n = (size_t)sprintf(key, "key%d", k);
+  memset(value, fill, sizeof value);
+  CHECK_OK(bitcask_put(merging, key, n, value, sizeof value, &e), &e);
+}
+
+/* A reader comes while a new merge catches up, makes a catch-up of its own, and closes the
+** descriptor of the output that the last merge has left: while that is made whole. */
+static void output_is_settled_while_made_whole(void) {
+  bitcask_merge_options all = {.kind = BITCASK_MERGE_ALL};
+  bitcask_error e;
+  bc_session s = {0};
+
+  setup();
+  options.auto_merge = false;
+  options.max_file_size = 64 << 10;
+  env.close = close_and_read;
+  env.size = size_after_reader;
+  env.list = list_slowly;
+  merging_thread = pthread_self();
+  sem_init(&reader_done, 0, 0);
+  CHECK_OK(bc_open_env(dir, &options, &env, &merging, &e), &e);
+  for (int k = 0; k < 60; k++) put_filled(k, 'a');
+  for (int k = 12; k < 60; k++) put_filled(k, 'b');
+  merging->opt.auto_merge = true;
+  for (int i = 0; i < 100 && !s.end; i++) {
+    merging->seals_next = true;
+    bc_state_pay_debt(&merging->state, UINT64_MAX);
+    bc_upkeep(merging, options.max_file_size / 16, 0);
+    (void)bc_state_session(&merging->state, &s);
+  }
+  CHECK(s.end > 0);
+  merging->opt.auto_merge = false;
+  put_filled(60, 'c'); /* the file above the output */
+  close_is_awaited = true;
+  CHECK_OK(bitcask_merge(merging, &all, NULL, &e), &e);
+  CHECK(!close_is_awaited && !size_is_awaited);
+  CHECK_EQ(pthread_join(thread, NULL), 0);
+  finish(merging);
+}
+
 int main(void) {
   RUN(no_dirty_read_of_the_first_writer);
   RUN(no_read_behind_a_rollback);
@@ -643,5 +729,6 @@ int main(void) {
   RUN(removal_of_a_file_that_has_grown);
   RUN(output_half_written);
   RUN(output_half_written_by_the_dead);
+  RUN(output_is_settled_while_made_whole);
   return test_done();
 }

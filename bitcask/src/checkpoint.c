@@ -116,12 +116,17 @@ static bool has_files_of(const image *im, const bc_fileset *files) {
 static int image_reload(void *ctx, bc_keydir **out) {
   const image *im = ctx;
   const header *h = (const header *)im->p;
+  const file_entry *f = (const file_entry *)(im->p + h->tables_at);
+  bc_position *known = malloc((h->n_files + 1) * sizeof *known);
   bc_fileset *files = NULL;
   int rc;
 
+  if (!known) return BITCASK_NOMEM;
+  for (uint32_t i = 0; i < h->n_files; i++) known[i] = (bc_position){f[i].id, f[i].size};
   bc_store_log(im->bc, "%s/%s is damaged; the log is read in its stead", im->bc->dir,
                BC_KEYDIR_NAME);
-  rc = im->reload(im->bc, &im->position, h->seed, out, &files);
+  rc = im->reload(im->bc, &im->position, known, h->n_files, h->seed, out, &files);
+  free(known);
   if (!rc && !has_files_of(im, files)) {
     bc_keydir_free(*out);
     *out = NULL;
@@ -397,7 +402,10 @@ static bool freeze(bc_checkpoint *c) {
                   .position_file = bc->seen.file_id,
                   .max_id = bc->max_id,
                   .newest_tstamp = bc->newest_tstamp};
-  if (bc_state_session(&bc->state, &session)) c->h.outputs_from = session.first_id;
+  /* Not while the file of the position is only reserved: then ids below it are free for
+  ** basho/bitcask, whose file would be taken for an output. */
+  if (bc_state_session(&bc->state, &session) && bc_fileset_find(bc->files, bc->seen.file_id))
+    c->h.outputs_from = session.first_id;
   memcpy(c->h.magic, MAGIC, sizeof MAGIC);
   return true;
 }
@@ -512,9 +520,6 @@ static int save_tables(bc_checkpoint *c) {
   int e = pad_to(c, SEGMENT_ALIGN);
   size_t n = c->h.n_files * sizeof *c->file;
 
-  for (size_t i = 0; i < c->files->n; i++) {
-    if (tail_crc(c->files->file[i], c->file[i].size, &c->file[i].tail_crc, NULL)) return EIO;
-  }
   c->h.tables_at = c->written + c->buf.size;
   c->h.tables_crc = bc_crc32(bc_crc32(0, c->file, n), c->segments.data, c->segments.size);
   if (!e) e = put_bytes(c, c->file, n);
@@ -523,6 +528,16 @@ static int save_tables(bc_checkpoint *c) {
   c->h.file_sz = c->written;
   c->h.crc = header_crc(&c->h);
   return e;
+}
+
+/* At once: a file that goes meanwhile must not be kept. */
+static int note_tails(bc_checkpoint *c) {
+  for (size_t i = 0; i < c->files->n; i++) {
+    if (tail_crc(c->files->file[i], c->file[i].size, &c->file[i].tail_crc, NULL)) return EIO;
+  }
+  bc_fileset_unref(c->files);
+  c->files = NULL;
+  return 0;
 }
 
 /* Between steps nobody holds the lock, or one that idles would keep all others from
@@ -540,7 +555,7 @@ static int begin_file(bc_checkpoint *c, const char *tmp) {
   if (!e) c->inode = st.inode;
   bc_unlock_save(&c->bc->state);
   c->written = HEADER_SZ;
-  return e;
+  return e ? e : note_tails(c);
 }
 
 /* *ours: the file still has that name, and now has `path`, or none if that is NULL. */

@@ -312,7 +312,10 @@ static void release_dead_tail(bitcask *bc) {
 
 static uint64_t limit_of(const bitcask *bc, const bounds *b, const bc_listed *f) {
   const bc_position *w = &bc->written;
-  if (f->id == w->file_id && bc_may_grow(&bc->outputs, f->id)) {
+  bool hinted = false;
+  /* With a hint it is finished, or basho/bitcask has added to both. */
+  if (f->id == w->file_id && bc_may_grow(&bc->outputs, f->id) &&
+      (bc_hint_exists(bc->env, bc->dir, f->id, &hinted, NULL) || !hinted)) {
     return w->offset < f->size ? w->offset : f->size;
   }
   if (b->live && !b->whole_tail && f->id == b->point.active_id) {
@@ -671,10 +674,23 @@ int bc_settle(bitcask *bc, bitcask_error *err) {
   return rc ? bc_catch_up(bc, BC_TO_COMMITTED, err) : BITCASK_OK;
 }
 
+/* Outputs that have come, or grown, since hold what is still in their inputs. */
+static void keep_known(bc_listing *l, const bc_position *known, size_t n_known) {
+  size_t n = 0, j = 0;
+  for (size_t i = 0; i < l->n; i++) {
+    while (j < n_known && known[j].file_id < l->file[i].id) j++;
+    if (j == n_known || known[j].file_id != l->file[i].id) continue;
+    l->file[n] = l->file[i];
+    if (l->file[n].size > known[j].offset) l->file[n].size = known[j].offset;
+    n++;
+  }
+  l->n = n;
+}
+
 /* The keydir of the log up to a position, apart from the store itself: another
 ** thread may be changing that. */
-static int reload(const bitcask *bc, const bc_position *to, uint64_t seed, bc_keydir **out,
-                  bc_fileset **files) {
+static int reload(const bitcask *bc, const bc_position *to, const bc_position *known,
+                  size_t n_known, uint64_t seed, bc_keydir **out, bc_fileset **files) {
   bounds b = {.live = true, .point = {.active_id = to->file_id, .committed = to->offset}};
   bitcask own = {.env = bc->env,
                  .dir = bc->dir,
@@ -693,6 +709,7 @@ static int reload(const bitcask *bc, const bc_position *to, uint64_t seed, bc_ke
     again = false;
     note_outputs(&own);
     rc = bc_listing_read(&l, bc->env, bc->dir, NULL);
+    keep_known(&l, known, n_known);
     if (!rc) rc = walk(&own, &b, &l, &again, NULL);
     bc_listing_release(&l);
     if (!rc && again) rc = start_anew(&own, NULL);

@@ -5,6 +5,7 @@
 #include "test.h"
 
 #include "checkpoint.h"
+#include "crc32.h"
 #include "engine.h"
 #include "lock.h"
 #include "memenv_int.h"
@@ -463,8 +464,14 @@ static void checkpoint_before_the_output(void) {
   finish();
 }
 
-/* All that the checkpoint knew has been merged since, into more than one file below its
-** position. */
+static int n_files_below(uint32_t id) {
+  int n = 0;
+  while (id-- > 1) n += has_file(id, "data");
+  return n;
+}
+
+/* All that the checkpoint knew has been merged since, and there is more than one file below
+** its position. */
 static void checkpoint_of_files_that_have_gone(void) {
   enum { MANY = 2 * N_KEYS };
   bitcask *bc, *other;
@@ -477,13 +484,15 @@ static void checkpoint_of_files_that_have_gone(void) {
   for (int k = 0; k < MANY; k += 6) put(bc, k, 'b');
   bc->opt.auto_merge = true;
   step_until_begun(bc);
+  put(bc, MANY, 'b');
   bc_save_early(bc);
   bc_save(bc, BC_SAVE_SHARE);
   CHECK(bc->n_saved > 1);
   bc->save_least = UINT64_MAX;
+  for (int i = 0; i < 100; i++) put(bc, MANY, 'c'); /* all that there is in the next file */
   for (int i = 0; i < 100; i++) step(bc);
   for (size_t i = 0; i < bc->n_saved; i++) CHECK(!has_file(bc->saved[i].id, "data"));
-  put(bc, MANY, 'c');
+  CHECK(n_files_below(bc->saved[bc->n_saved - 1].id) > 1);
 
   other = open_handle(false);
   for (int k = 0; k < MANY; k++) check_key(other, k, k % 6 ? 'a' : 'b');
@@ -491,6 +500,173 @@ static void checkpoint_of_files_that_have_gone(void) {
   close_handle(other);
   close_handle(bc);
   finish();
+}
+
+/* ------------------------------------------------------- basho/bitcask, and a session */
+
+/* It has written one more file; its id is 1 more than the highest that there is. */
+static void write_as_basho(uint32_t id, int k, char fill) {
+  uint8_t record[2 * VALUE_SZ], hint[128];
+  char key[16], value[VALUE_SZ], path[64];
+  uint32_t n = (uint32_t)sprintf(key, "key%d", k), size = BC_RECORD_HEADER_SZ + n + VALUE_SZ;
+  bc_hint_entry e = {(const uint8_t *)key, 0, n, size, 1700000000, false};
+
+  memset(value, fill, sizeof value);
+  bc_record_encode(record, e.tstamp, key, n, value, VALUE_SZ);
+  sprintf(path, "/kv/%" PRIu32 ".bitcask.data", id);
+  memenv_write_file(disk, path, record, size);
+  bc_hint_encode(hint, &e);
+  bc_hint_trailer_encode(hint + BC_HINT_HEADER_SZ + n, bc_crc32(0, hint, BC_HINT_HEADER_SZ + n));
+  sprintf(path, "/kv/%" PRIu32 ".bitcask.hint", id);
+  memenv_write_file(disk, path, hint, 2 * BC_HINT_HEADER_SZ + n);
+}
+
+/* Ids are reserved, and neither an output nor the next active file is made yet. */
+static uint32_t begun_and_closed(bool saves) {
+  bitcask *bc = open_handle(false);
+  bc_session s;
+
+  fill(bc);
+  bc->opt.auto_merge = true;
+  step_until_begun(bc);
+  s = session_of(bc);
+  CHECK(!has_file(s.last_id + 1, "data") && !has_file(s.first_id, "data"));
+  bc->opt.auto_merge = false;
+  bc->save_least = saves ? 1 : UINT64_MAX;
+  close_handle(bc);
+  CHECK_EQ(has_file_named("bitcask.keydir"), saves);
+  return s.first_id;
+}
+
+/* By basho/bitcask, which knows of no reservation; or by us, when the page is gone. */
+static void reserved_id_is_taken_after_a_checkpoint(void) {
+  for (int by_us = 0; by_us < 2; by_us++) {
+    const bc_env *env;
+    bitcask *bc;
+    uint32_t id;
+
+    setup();
+    env = memenv_env(disk);
+    id = begun_and_closed(true);
+    if (by_us) {
+      CHECK_EQ(env->unlink(env->ctx, "/kv/bitcask.state"), 0);
+      bc = open_handle(false);
+      put(bc, N_KEYS + 5, 'z');
+      bc->save_least = UINT64_MAX;
+      close_handle(bc);
+    } else {
+      write_as_basho(id, N_KEYS + 5, 'z');
+    }
+    bc = open_handle(false);
+    check_key(bc, N_KEYS + 5, 'z');
+    check_filled(bc, 0);
+    close_handle(bc);
+    finish();
+  }
+}
+
+static void reserved_id_is_taken_in_a_session(void) {
+  bitcask *bc, *fresh;
+
+  setup();
+  write_as_basho(begun_and_closed(false), N_KEYS + 5, 'z');
+  bc = open_handle(false);
+  check_key(bc, N_KEYS + 5, 'z');
+  bc->opt.auto_merge = true;
+  put(bc, N_KEYS + 6, 'y');
+  for (int i = 0; i < 100 && session_of(bc).input; i++) step(bc);
+  fresh = open_handle(false);
+  check_key(bc, N_KEYS + 5, 'z');
+  check_key(fresh, N_KEYS + 5, 'z');
+  close_handle(bc);
+  fresh->opt.auto_merge = true;
+  put(fresh, N_KEYS + 6, 'y');
+  step_to_the_end(fresh);
+  check_key(fresh, N_KEYS + 5, 'z');
+  close_handle(fresh);
+  bc = open_handle(false);
+  check_key(bc, N_KEYS + 5, 'z');
+  close_handle(bc);
+  finish();
+}
+
+/* Its partial merge appends a tombstone to a file, and to the file's hint. */
+static void tombstone_is_appended_to_an_output(void) {
+  uint8_t record[64], value[BC_TOMBSTONE_SZ], hint[64];
+  bc_hint_entry e = {
+      (const uint8_t *)"key0", 0, 4, BC_RECORD_HEADER_SZ + 4 + BC_TOMBSTONE_SZ, 1700000000, true};
+  const bc_env *env;
+  char path[64];
+  bitcask *bc;
+  bc_session s;
+  int fd;
+
+  setup();
+  env = memenv_env(disk);
+  bc = open_handle(false);
+  bc->save_least = UINT64_MAX;
+  fill(bc);
+  bc->opt.auto_merge = true;
+  step_until_copied(bc);
+  s = session_of(bc);
+  bc->opt.auto_merge = false;
+  close_handle(bc);
+  CHECK(!has_file(s.output, "hint"));
+
+  bc_tombstone_encode(value, s.output);
+  bc_record_encode(record, e.tstamp, "key0", 4, value, sizeof value);
+  sprintf(path, "/kv/%" PRIu32 ".bitcask.data", s.output);
+  CHECK_EQ(env->open(env->ctx, path, BC_OPEN_WRITE, &fd), 0);
+  CHECK_EQ(env->pwritev(env->ctx, fd, &(struct iovec){record, e.total_sz}, 1, s.end), 0);
+  CHECK_EQ(env->close(env->ctx, fd), 0);
+  e.offset = s.end;
+  bc_hint_encode(hint, &e);
+  sprintf(path, "/kv/%" PRIu32 ".bitcask.hint", s.output);
+  memenv_write_file(disk, path, hint, BC_HINT_HEADER_SZ + 4);
+
+  bc = open_handle(false);
+  check_key(bc, 0, 0);
+  check_filled(bc, 1);
+  close_handle(bc);
+  finish();
+}
+
+/* ---------------------------------------------------------------------- an id that is there */
+
+/* A call fails while an output is taken up, so that another one is to be made, for which
+** there is no id.  What is in the one that is there are the only copies. */
+static void reserved_id_is_there_already(void) {
+  for (uint64_t nth = 1; nth < 8 && !test_bad; nth++) {
+    bitcask *bc, *fresh;
+
+    setup();
+    bc = open_handle(false);
+    bc->save_least = UINT64_MAX;
+    fill(bc);
+    bc->opt.auto_merge = true;
+    step_until_begun(bc);
+    bc->opt.auto_merge = false;
+    for (int k = N_KEPT + 8; k < N_KEYS; k++) put(bc, k, 'b'); /* of file 2 some are live */
+    bc->opt.auto_merge = true;
+    for (int i = 0; i < 100 && session_of(bc).input == 1; i++) step(bc);
+    CHECK(session_of(bc).input > 1 && session_of(bc).output == session_of(bc).last_id);
+    CHECK(!has_file(1, "data"));
+    memenv_set_fault(disk, &(mem_fault){.err = EIO, .calls = MEM_CALL_SIZE, .nth = nth});
+    for (int i = 0; i < 3; i++) step(bc);
+    memenv_set_fault(disk, &(mem_fault){0});
+    fresh = open_handle(false);
+    check_filled(fresh, 0);
+    fresh->opt.auto_merge = true;
+    put(fresh, N_KEYS, 'c');
+    for (int i = 0; i < 100; i++) step(fresh);
+    check_filled(fresh, 0);
+    close_handle(fresh);
+    close_handle(bc);
+    bc = open_handle(false);
+    check_filled(bc, 0);
+    close_handle(bc);
+    finish();
+  }
 }
 
 /* -------------------------------------------------------------- checkpoints in steps */
@@ -612,6 +788,116 @@ static void checkpoint_is_begun_again(void) {
     check_taken_up(n);
     finish();
   }
+}
+
+static void checkpoint_fails_in_a_step(void) {
+  for (uint64_t nth = 1; nth < 6; nth++) {
+    bitcask *bc;
+    int n;
+
+    setup();
+    bc = begun_checkpoint(&n);
+    memenv_set_fault(disk, &(mem_fault){ENOSPC, MEM_CALL_ALL, nth, nth % 2, false});
+    for (int i = 0; i < 100 && bc->checkpoint; i++) bc_save_step(bc, 100000);
+    memenv_set_fault(disk, &(mem_fault){0});
+    CHECK(!bc->checkpoint && !bc->saving);
+    if (nth % 2 == 0) CHECK(!has_file_named("bitcask.keydir.tmp"));
+    close_handle(bc);
+    CHECK(!has_file_named("bitcask.keydir.tmp"));
+    check_taken_up(n);
+    finish();
+  }
+}
+
+/* A handle that has begun one, and then only reads, keeps no file that others merge away. */
+static void unfinished_checkpoint_keeps_no_files(void) {
+  bitcask_merge_options all = {.kind = BITCASK_MERGE_ALL};
+  bitcask_error e;
+  bitcask *idle, *busy;
+  bc_datafile *df;
+  int n, last;
+
+  setup();
+  idle = begun_checkpoint(&n);
+  df = bc_store_find(idle, 1);
+  if (!df) abort();
+  busy = open_handle(false);
+  for (last = n + 10; n < last; n++) put_short(busy, n);
+  CHECK_OK(bitcask_merge(busy, &all, NULL, &e), &e);
+  CHECK(!has_file(1, "data"));
+  check_short(idle, n);
+  CHECK(!bc_store_find(idle, 1));
+  CHECK(atomic_load(&df->refs) <= 2); /* ours, and that of a hint in the making */
+  bc_datafile_unref(df);
+  close_handle(idle);
+  close_handle(busy);
+  finish();
+}
+
+/* What is to be made of the log in its stead is what it knew, without the outputs that have
+** come, or grown, since. */
+static void damaged_checkpoint_in_a_merge(void) {
+  const bc_env *env;
+  bitcask *bc, *sleeping;
+  bitcask_error e;
+  bitcask_snapshot *snap = NULL;
+  int fd;
+
+  setup();
+  env = memenv_env(disk);
+  bc = open_handle(false);
+  fill(bc);
+  bc->opt.auto_merge = true;
+  step_until_begun(bc);
+  put(bc, N_KEYS, 'c');
+  bc_save_early(bc);
+  bc_save(bc, BC_SAVE_SHARE);
+  CHECK(bc->n_saved > 0);
+  bc->save_least = UINT64_MAX;
+  CHECK_EQ(env->open(env->ctx, "/kv/bitcask.keydir", BC_OPEN_WRITE, &fd), 0);
+  CHECK_EQ(env->pwritev(env->ctx, fd, &(struct iovec){(char[]){"????"}, 4}, 1, 4096 + 40), 0);
+  CHECK_EQ(env->close(env->ctx, fd), 0);
+  sleeping = open_handle(false);
+  CHECK(sleeping->n_saved > 0);
+  CHECK_OK(bitcask_snapshot_open(sleeping, NULL, &snap, &e), &e);
+  step_until_copied(bc);
+  CHECK_EQ(session_of(bc).input, 1);
+  for (int k = 0; k < N_KEYS; k++) {
+    char key[16];
+    bitcask_buf buf = {0};
+    bitcask_entry entry;
+    size_t n = (size_t)sprintf(key, "key%d", k);
+    CHECK_OK(bitcask_snapshot_get(snap, key, n, &buf, &entry, &e), &e);
+    bitcask_buf_free(&buf);
+  }
+  check_filled(sleeping, 0);
+  bitcask_snapshot_close(snap);
+  close_handle(sleeping);
+  close_handle(bc);
+  finish();
+}
+
+/* The first records ever come through another handle, and a reader sees them. */
+static void snapshot_parked_in_an_empty_directory(void) {
+  bitcask_snapshot *snap;
+  bitcask *a, *b;
+  bitcask_error e;
+  bool same;
+
+  setup();
+  a = open_handle(false);
+  b = open_handle(false);
+  CHECK_OK(bitcask_snapshot_open(a, NULL, &snap, &e), &e);
+  CHECK_EQ(bitcask_snapshot_count(snap), 0);
+  bitcask_snapshot_park(snap);
+  put(b, 0, 'a');
+  check_key(a, 0, 'a');
+  same = bitcask_snapshot_resume(snap);
+  CHECK(!same);
+  if (same) bitcask_snapshot_close(snap);
+  close_handle(a);
+  close_handle(b);
+  finish();
 }
 
 /* ------------------------------------------------------------------------------ hints */
@@ -824,6 +1110,14 @@ int main(void) {
   RUN(checkpoint_is_written_by_commits);
   RUN(checkpoint_is_overtaken);
   RUN(checkpoint_is_begun_again);
+  RUN(reserved_id_is_taken_after_a_checkpoint);
+  RUN(reserved_id_is_taken_in_a_session);
+  RUN(tombstone_is_appended_to_an_output);
+  RUN(reserved_id_is_there_already);
+  RUN(checkpoint_fails_in_a_step);
+  RUN(unfinished_checkpoint_keeps_no_files);
+  RUN(damaged_checkpoint_in_a_merge);
+  RUN(snapshot_parked_in_an_empty_directory);
   RUN(idle_sealer_is_not_waited_for);
   RUN(growing_output_gets_no_hint);
   RUN(file_filled_meanwhile_is_pending);

@@ -94,10 +94,14 @@ test-clients: setup-clients all
 SANITIZE_asan  = -fsanitize=address,undefined
 SANITIZE_ubsan = -fsanitize=undefined
 SANITIZE_tsan  = -fsanitize=thread
+SANITIZED_asan  = $(TESTS) $(EXT_TEST)
+SANITIZED_ubsan = $(TESTS) $(EXT_TEST)
+# Where there is one thread there is nothing to find.
+SANITIZED_tsan  = $(patsubst bitcask/tests/%.c,$(BUILD)/tests/%,$(shell grep -lE 'pthread|cpus' $(TEST_SRC)))
 asan ubsan tsan: setup-sanitize
 	@$(MAKE) -k -j$$(nproc) --no-print-directory programs BUILD=build/$@ CC=clang \
 	  CFLAGS='-O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all $(SANITIZE_$@)'; \
-	.ci/sum $(patsubst $(BUILD)/%,build/$@/%,$(TESTS) $(EXT_TEST) $(STATIC))
+	.ci/sum $(patsubst $(BUILD)/%,build/$@/%,$(SANITIZED_$@) $(STATIC))
 
 fuzz: setup-sanitize
 	bitcask/fuzz/run $(FUZZ_SECS)

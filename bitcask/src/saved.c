@@ -74,11 +74,14 @@ static uint32_t crc_of(const bc_segment *head, const void *body, size_t body_sz)
 }
 
 void bc_saved_head(const bc_segment *s, bc_segment *head) {
-  memcpy(head, s, sizeof *head);
-  head->born = 0;
-  head->next_garbage = NULL;
-  head->saved = BC_SEGMENT_IN_FILE;
-  head->heap_cap = s->heap_used;
+  /* Not next_garbage: the table may be replacing a segment that a view reads. */
+  *head = (bc_segment){.saved = BC_SEGMENT_IN_FILE,
+                       .n_slots = s->n_slots,
+                       .count = s->count,
+                       .heap_cap = s->heap_used,
+                       .heap_used = s->heap_used,
+                       .heap_dead = s->heap_dead,
+                       .depth = s->depth};
   head->crc = crc_of(head, s->slots, bc_segment_bytes(s->n_slots, s->heap_used) - sizeof *s);
 }
 

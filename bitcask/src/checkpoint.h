@@ -14,8 +14,8 @@
 
 /* In a store that has nothing yet: take the checkpoint up, if there is one.
 ** `reload` makes the keydir and the set of files of the log up to a position, for
-** damaged segments, of the files in `known` and so many bytes of each: by any thread, with any locks held.  False: the store is as it
-** was.  Cost: O(files + segments), no segment is read. */
+** damaged segments, of the files in `known` and so many bytes of each: by any thread,
+** with any locks held.  False: the store is as it was.  Cost: O(files + segments), no segment is read. */
 typedef int (*bc_reload_fn)(const bitcask *bc, const bc_position *to, const bc_position *known,
                             size_t n_known, uint64_t seed, bc_keydir **out, bc_fileset **files);
 bool bc_checkpoint_restore(bitcask *bc, bc_reload_fn reload);

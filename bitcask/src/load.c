@@ -181,7 +181,7 @@ static void note_outputs(bitcask *bc) {
 ** what comes last in it may be half there: copies, the originals are not gone. */
 static uint64_t known_in(const bitcask *bc, const bc_datafile *df) {
   const bc_outputs *o = &bc->outputs;
-  if (bc_may_grow(&bc->outputs, df->id)) return df->id == o->synced.file_id ? o->synced.offset : 0;
+  if (bc_may_grow(o, df->id)) return df->id == o->synced.file_id ? o->synced.offset : 0;
   return df->foreign ? BC_STABLE_UNKNOWN : stable_in(bc, df->id);
 }
 

@@ -6,6 +6,7 @@
 
 #include "buf.h"
 #include "err.h"
+#include "hint.h"
 #include "name.h"
 #include "seal.h"
 
@@ -105,14 +106,17 @@ static int cut_tail(bitcask *bc, bc_datafile *df, bitcask_error *err) {
   const bc_env *env = bc->env;
   uint64_t end = atomic_load_explicit(&df->size, memory_order_acquire), size;
   int rc = BITCASK_OK, e;
+  bool hinted;
 
   rc = bc_datafile_reopen(df, bc->dir, BC_OPEN_WRITE, NULL, err);
   if (rc) return rc;
   e = env->size(env->ctx, df->fd, &size);
   if (e) return bc_err_os(err, e, "cannot stat %s/%u.bitcask.data", bc->dir, df->id);
   if (size <= end) return BITCASK_OK;
-  /* What is at the end of an output are copies. */
-  if (!bc_may_grow(&bc->outputs, df->id) && holds_records(df, end, size))
+  rc = bc_hint_exists(env, bc->dir, df->id, &hinted, err);
+  /* What is at the end of an output are copies; unless it has a hint, for then
+  ** basho/bitcask may have added to both. */
+  if (!rc && (hinted || !bc_may_grow(&bc->outputs, df->id)) && holds_records(df, end, size))
     rc = save_tail(bc, df, end, size, err);
   if (rc) return rc;
   e = env->truncate(env->ctx, df->fd, end);

@@ -237,16 +237,25 @@ static void abandoned_output_is_known_to_all(void) {
   }
 }
 
-/* Somebody has written to the output between two steps: it is left as it is. */
-static void output_that_was_changed_is_synced(void) {
-  const bc_env *env;
+static void append_to_output(const bc_session *s, const void *p, size_t n) {
+  const bc_env *env = memenv_env(disk);
+  struct iovec iov = {(void *)(uintptr_t)p, n};
   char path[64];
-  bitcask_error e;
-  bitcask *bc;
   int fd;
 
+  sprintf(path, "/kv/%" PRIu32 ".bitcask.data", s->output);
+  CHECK_EQ(env->open(env->ctx, path, BC_OPEN_WRITE, &fd), 0);
+  CHECK_EQ(env->pwritev(env->ctx, fd, &iov, 1, s->end), 0);
+  CHECK_EQ(env->close(env->ctx, fd), 0);
+}
+
+/* Somebody has written to the output between two steps: it is left as it is. */
+static void output_that_was_changed_is_synced(void) {
+  bitcask_error e;
+  bitcask *bc;
+  bc_session s;
+
   setup();
-  env = memenv_env(disk);
   bc = open_handle(false);
   fill(bc);
   for (int i = 0; i < 2; i++) {
@@ -257,10 +266,8 @@ static void output_that_was_changed_is_synced(void) {
   bc->opt.auto_merge = true;
   step_until_copied(bc);
   CHECK(session_of(bc).output < session_of(bc).last_id);
-  sprintf(path, "/kv/%" PRIu32 ".bitcask.data", session_of(bc).output);
-  CHECK_EQ(env->open(env->ctx, path, BC_OPEN_WRITE, &fd), 0);
-  CHECK_EQ(env->pwritev(env->ctx, fd, &(struct iovec){(char[]){"?"}, 1}, 1, session_of(bc).end), 0);
-  CHECK_EQ(env->close(env->ctx, fd), 0);
+  s = session_of(bc);
+  append_to_output(&s, "?", 1);
   step_to_the_end(bc);
   close_handle(bc);
   check_after_power_cuts();
@@ -595,14 +602,11 @@ static void tombstone_is_appended_to_an_output(void) {
   uint8_t record[64], value[BC_TOMBSTONE_SZ], hint[64];
   bc_hint_entry e = {
       (const uint8_t *)"key0", 0, 4, BC_RECORD_HEADER_SZ + 4 + BC_TOMBSTONE_SZ, 1700000000, true};
-  const bc_env *env;
   char path[64];
   bitcask *bc;
   bc_session s;
-  int fd;
 
   setup();
-  env = memenv_env(disk);
   bc = open_handle(false);
   bc->save_least = UINT64_MAX;
   fill(bc);
@@ -615,10 +619,7 @@ static void tombstone_is_appended_to_an_output(void) {
 
   bc_tombstone_encode(value, s.output);
   bc_record_encode(record, e.tstamp, "key0", 4, value, sizeof value);
-  sprintf(path, "/kv/%" PRIu32 ".bitcask.data", s.output);
-  CHECK_EQ(env->open(env->ctx, path, BC_OPEN_WRITE, &fd), 0);
-  CHECK_EQ(env->pwritev(env->ctx, fd, &(struct iovec){record, e.total_sz}, 1, s.end), 0);
-  CHECK_EQ(env->close(env->ctx, fd), 0);
+  append_to_output(&s, record, e.total_sz);
   e.offset = s.end;
   bc_hint_encode(hint, &e);
   sprintf(path, "/kv/%" PRIu32 ".bitcask.hint", s.output);
@@ -627,6 +628,37 @@ static void tombstone_is_appended_to_an_output(void) {
   bc = open_handle(false);
   check_key(bc, 0, 0);
   check_filled(bc, 1);
+  close_handle(bc);
+  finish();
+}
+
+/* Behind what a killed writer has left half there nobody reads it, basho/bitcask neither; but
+** it is not ours to throw away. */
+static void what_has_a_hint_is_kept_when_it_is_cut(void) {
+  bitcask_merge_options all = {.kind = BITCASK_MERGE_ALL};
+  uint8_t bytes[64] = "?", value[BC_TOMBSTONE_SZ];
+  char path[64], cut[40];
+  bitcask_error e;
+  bitcask *bc;
+  bc_session s;
+
+  setup();
+  bc = open_handle(false);
+  fill(bc);
+  bc->opt.auto_merge = true;
+  step_until_copied(bc);
+  s = session_of(bc);
+  bc->opt.auto_merge = false;
+  bc_tombstone_encode(value, s.output);
+  bc_record_encode(bytes + 1, 1700000000, "key0", 4, value, sizeof value);
+  append_to_output(&s, bytes, 1 + BC_RECORD_HEADER_SZ + 4 + BC_TOMBSTONE_SZ);
+  sprintf(path, "/kv/%" PRIu32 ".bitcask.hint", s.output);
+  memenv_write_file(disk, path, "?", 1);
+  bc_state_set_session(&bc->state, NULL);
+  CHECK_OK(bitcask_merge(bc, &all, NULL, &e), &e);
+  sprintf(cut, "data.cut-%" PRIu64, s.end);
+  CHECK(has_file(s.output, cut));
+  check_filled(bc, 0);
   close_handle(bc);
   finish();
 }
@@ -1113,6 +1145,7 @@ int main(void) {
   RUN(reserved_id_is_taken_after_a_checkpoint);
   RUN(reserved_id_is_taken_in_a_session);
   RUN(tombstone_is_appended_to_an_output);
+  RUN(what_has_a_hint_is_kept_when_it_is_cut);
   RUN(reserved_id_is_there_already);
   RUN(checkpoint_fails_in_a_step);
   RUN(unfinished_checkpoint_keeps_no_files);

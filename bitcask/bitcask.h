@@ -117,6 +117,19 @@ typedef enum bitcask_sync_mode {
 } bitcask_sync_mode;
 
 /*
+** What to do where bytes of the log are damaged and it cannot be told which keys they held.
+** (Where that can be told, reading such a key is BITCASK_CORRUPT, and no other is affected.)
+*/
+typedef enum bitcask_damage_mode {
+  BITCASK_DAMAGE_REFUSE, /* reading a key whose newest record that is left stands before the
+                            damage is BITCASK_CORRUPT: an older value is never given for the
+                            newest.  Keys written later are read as always */
+  BITCASK_DAMAGE_IGNORE  /* for salvage: every key has the newest value that can be read, be it an
+                            older one.  Hint files and the checkpoint are not used: an open reads
+                            all data files */
+} bitcask_damage_mode;
+
+/*
 ** Options.  bitcask_options_init sets the defaults given here; names are
 ** those of basho/bitcask where it has the option.
 */
@@ -126,6 +139,7 @@ typedef struct bitcask_options {
   bitcask_sync_mode sync; /* BITCASK_SYNC_FULL */
   bool mmap;              /* true; false: read data files with pread */
   bool verify;            /* true; false: do not check the CRC when a value is read */
+  bitcask_damage_mode damage; /* BITCASK_DAMAGE_REFUSE */
   int timeout_ms;         /* 0; longest wait for another writer, by bitcask_put, bitcask_delete
                              and bitcask_merge; negative: for ever */
   uint64_t max_file_size; /* 2 GiB, >= 1; bytes at which the active file is sealed */
@@ -200,7 +214,9 @@ typedef struct bitcask_iter bitcask_iter;
 ** BITCASK_IOERR, BITCASK_NOMEM
 **
 ** Damage never fails an open: records that fail their CRC are left out, told
-** to `log`, and found again by bitcask_verify.
+** to `log`, and found again by bitcask_verify.  What can then be read is said at
+** bitcask_damage_mode.  A log that has only lost its end is an earlier state, and read as
+** such: bitcask_status and bitcask_verify say how much is missing.
 ** On success *out goes back through bitcask_close.
 ** Cost: reads every hint file, and every data file that has no valid hint.
 */
@@ -229,7 +245,8 @@ int bitcask_refresh(bitcask *bc, bitcask_error *err);
 /*
 ** The value of a key, copied into `value` (which may be reused).
 ** BITCASK_NOTFOUND  no such key, or expired
-** BITCASK_CORRUPT   the record fails its check; others are not affected
+** BITCASK_CORRUPT   the record fails its check; others are not affected.  Or a newer record
+**                   may have been lost in damage, see bitcask_damage_mode
 ** BITCASK_TOOBIG    the key is over 65,535 bytes
 ** BITCASK_IOERR, BITCASK_NOMEM
 ** Cost: one keydir lookup and at most one read.  Paper, page 4.
@@ -288,8 +305,8 @@ int bitcask_txn_delete(bitcask_txn *txn, const void *key, size_t key_sz, bitcask
 
 /*
 ** Is the key there, as this transaction sees it?  BITCASK_OK or
-** BITCASK_NOTFOUND; BITCASK_IOERR: that cannot be told, because the checkpoint is
-** damaged and the log could not be read in its stead.  Cost: two hash lookups, no read.
+** BITCASK_NOTFOUND; that cannot be told: BITCASK_CORRUPT, see bitcask_damage_mode;
+** BITCASK_IOERR, the checkpoint is damaged and the log could not be read in its stead.  Cost: two hash lookups, no read.
 */
 int bitcask_txn_contains(bitcask_txn *txn, const void *key, size_t key_sz);
 
@@ -549,6 +566,9 @@ typedef struct bitcask_status_info {
   uint64_t keydir_bytes; /* memory of the keydir, everything counted */
   uint64_t snapshots;    /* open now on this handle */
   uint64_t generation;   /* commits and merges seen */
+  uint64_t doubtful_keys; /* that cannot be read because of damage, see bitcask_damage_mode */
+  uint64_t missing_bytes; /* at least so many bytes of the log's end are gone: what is read is an
+                             earlier state, whole and consistent */
   uint32_t active_file;  /* id, BITCASK_NO_FILE if there is none yet */
   uint32_t writer_pid;   /* of the live process named in bitcask.write.lock, 0 if none */
 } bitcask_status_info;

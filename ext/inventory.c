@@ -79,12 +79,15 @@ static void column_of_status(vt_report_cursor *base, sqlite3_context *ctx, int c
   const uint64_t sizes[] = {s->keys,       s->key_bytes,  s->files,        s->live_bytes,
                             s->dead_bytes, s->disk_bytes, s->keydir_bytes, s->writer_pid,
                             s->generation, s->snapshots};
+  const uint64_t last[] = {s->doubtful_keys, s->missing_bytes};
   if (column < (int)(sizeof(sizes) / sizeof(sizes[0]))) {
     vt_report_size(ctx, sizes[column]);
   } else if (column == 10 && s->active_file != BITCASK_NO_FILE) {
     sqlite3_result_int64(ctx, s->active_file);
   } else if (column == 11) {
     sqlite3_result_text(ctx, bitcask_dir(base->session->engine->bc), -1, SQLITE_TRANSIENT);
+  } else if (column > 11) {
+    vt_report_size(ctx, last[column - 12]);
   }
 }
 
@@ -110,8 +113,8 @@ static const vt_report_kind status_kind = {
         "CREATE TABLE x(keys INTEGER, key_bytes INTEGER, files INTEGER, live_bytes INTEGER, "
         "dead_bytes INTEGER, disk_bytes INTEGER, keydir_bytes INTEGER, writer_pid INTEGER, "
         "generation INTEGER, snapshots INTEGER, active_file INTEGER, directory TEXT, "
-        "\"table\" HIDDEN)",
-    .argument = 12,
+        "doubtful_keys INTEGER, missing_bytes INTEGER, \"table\" HIDDEN)",
+    .argument = 14,
     .example = "kv",
     .cursor_sz = sizeof(status_cursor),
     .start = start_status,

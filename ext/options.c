@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
-typedef enum kind { BOOL, SYNC, MERGE, BYTES, PERCENT, SECONDS, MILLISECONDS } kind;
+typedef enum kind { BOOL, SYNC, MERGE, DAMAGE, BYTES, PERCENT, SECONDS, MILLISECONDS } kind;
 
 typedef struct option {
   const char *name;
@@ -33,6 +33,7 @@ static const option options[] = {
     {"timeout", MILLISECONDS, true, offsetof(vt_options, timeout_ms)},
     {"mmap", BOOL, false, ENGINE(mmap)},
     {"verify", BOOL, false, ENGINE(verify)},
+    {"damage", DAMAGE, false, ENGINE(damage)},
 };
 
 enum { N_OPTIONS = sizeof(options) / sizeof(options[0]) };
@@ -42,6 +43,7 @@ static const char *const expected[] = {
     [BOOL] = "0 or 1",
     [SYNC] = "full, normal or off",
     [MERGE] = "auto or manual",
+    [DAMAGE] = "refuse or ignore",
     [BYTES] = "a number of bytes, with k, M or G if you like",
     [PERCENT] = "a number from 0 to 100",
     [SECONDS] = "a number of seconds, up to 4294967295",
@@ -99,6 +101,9 @@ static bool parse_value(kind k, const char *z, uint64_t *out) {
   case MERGE:
     *out = sqlite3_stricmp(z, "auto") == 0;
     return *out || sqlite3_stricmp(z, "manual") == 0;
+  case DAMAGE:
+    *out = sqlite3_stricmp(z, "ignore") == 0 ? BITCASK_DAMAGE_IGNORE : BITCASK_DAMAGE_REFUSE;
+    return *out == BITCASK_DAMAGE_IGNORE || sqlite3_stricmp(z, "refuse") == 0;
   case BOOL:
     return parse_number(z, false, 1, out);
   case PERCENT:
@@ -123,6 +128,9 @@ static void store(vt_options *o, const option *d, uint64_t v) {
   case SYNC:
     o->engine.sync = (bitcask_sync_mode)v;
     break;
+  case DAMAGE:
+    o->engine.damage = (bitcask_damage_mode)v;
+    break;
   case BYTES:
     *(uint64_t *)p = v;
     break;
@@ -146,6 +154,8 @@ static uint64_t load(const vt_options *o, const option *d) {
     return *(const bool *)p;
   case SYNC:
     return o->engine.sync;
+  case DAMAGE:
+    return o->engine.damage;
   case BYTES:
     return *(const uint64_t *)p;
   case PERCENT:

@@ -15,6 +15,7 @@
 **   timeout                    ms to wait for a writer  PRAGMA busy_timeout
 **   mmap                       0, 1                     1
 **   verify                     0, 1                     1
+**   damage                     refuse, ignore           refuse
 */
 #ifndef VT_OPTIONS_H
 #define VT_OPTIONS_H

@@ -51,6 +51,9 @@ static int check_options(const bitcask_options *o, bitcask_error *err) {
       o->sync != BITCASK_SYNC_OFF) {
     return bc_err(err, BITCASK_INVALID, "sync must be full, normal or off");
   }
+  if (o->damage != BITCASK_DAMAGE_REFUSE && o->damage != BITCASK_DAMAGE_IGNORE) {
+    return bc_err(err, BITCASK_INVALID, "damage must be refuse or ignore");
+  }
   return BITCASK_OK;
 }
 
@@ -118,6 +121,7 @@ static void release(bitcask *bc) {
   }
   bc_seal_release(bc);
   bc_keydir_free(bc->keydir);
+  bc_keydir_free(bc->buried);
   bc_fileset_unref(bc->removed);
   bc_fileset_unref(bc->files);
   bc_state_release(&bc->state);
@@ -141,6 +145,8 @@ static bitcask *make(const bc_env *env, const bitcask_options *o) {
   if (!bc) return NULL;
   bc->env = env;
   bc->opt = *o;
+  /* Older values that are read in place of lost ones must not become the newest by themselves. */
+  if (o->damage == BITCASK_DAMAGE_IGNORE) bc->opt.auto_merge = false;
   bc->pid = env->pid(env->ctx);
   pthread_rwlockattr_init(&attr);
   /* Or readers that never pause would keep a publish waiting for ever. */
@@ -288,8 +294,12 @@ static int get_locked(bitcask *bc, const void *key, size_t key_sz, bitcask_buf *
   int rc;
 
   if (!bc_keydir_get(bc->keydir, bc_hash(bc, key, key_sz), key, key_sz, place)) {
-    return bc_keydir_error(bc->keydir) ? bc_store_lost_keydir(bc, err) : BITCASK_NOTFOUND;
+    if (bc_keydir_error(bc->keydir)) return bc_store_lost_keydir(bc, err);
+    return bc_store_check_absent(
+        bc, &bc->doubt,
+        bc->buried && bc_keydir_get(bc->buried, bc_hash(bc, key, key_sz), key, key_sz, NULL), err);
   }
+  if (bc_store_check_place(bc, &bc->doubt, place, err)) return BITCASK_CORRUPT;
   if (place->tstamp < bc_store_cutoff(bc)) return BITCASK_NOTFOUND;
   df = bc_fileset_find(bc->files, place->file_id);
   if (!df) {
@@ -451,6 +461,26 @@ static uint64_t hint_size(const bitcask *bc, uint32_t id) {
   return st.size;
 }
 
+/* With `lock` exclusive.  BITCASK_NOMEM. */
+static int count_doubtful(bitcask *bc, uint64_t *out, bitcask_error *err) {
+  bc_keydir_view *view;
+  uint64_t cursor = 0;
+  bc_place place;
+  const void *key;
+  uint32_t key_sz;
+
+  *out = 0;
+  if (!bc->doubt.to) return BITCASK_OK;
+  view = bc_keydir_view_open(bc->keydir);
+  if (!view) return bc_err_nomem(err);
+  while (bc_keydir_view_next(view, &cursor, &key, &key_sz, &place)) {
+    *out += bc_is_doubtful(&bc->doubt, &place);
+  }
+  bc_keydir_view_close(bc->keydir, view);
+  if (bc->buried) *out += bc_keydir_count(bc->buried);
+  return BITCASK_OK;
+}
+
 int bitcask_status(bitcask *bc, bitcask_status_info *out, bitcask_error *err) {
   bitcask_file_stat *f = NULL;
   size_t n;
@@ -459,7 +489,9 @@ int bitcask_status(bitcask *bc, bitcask_status_info *out, bitcask_error *err) {
   *out = (bitcask_status_info){0};
   rc = bitcask_files(bc, &f, &n, err);
   if (rc) return rc;
-  pthread_rwlock_rdlock(&bc->lock);
+  pthread_rwlock_wrlock(&bc->lock);
+  rc = count_doubtful(bc, &out->doubtful_keys, err);
+  out->missing_bytes = bc->lost;
   out->keys = bc_keydir_count(bc->keydir);
   out->key_bytes = bc_keydir_key_bytes(bc->keydir);
   out->keydir_bytes = bc_keydir_memory(bc->keydir);
@@ -475,7 +507,7 @@ int bitcask_status(bitcask *bc, bitcask_status_info *out, bitcask_error *err) {
   }
   bitcask_files_free(f);
   out->writer_pid = bc_lock_writer_pid(bc->env, bc->dir);
-  return BITCASK_OK;
+  return rc;
 }
 
 int bitcask_is_empty(bitcask *bc, bool *out, bitcask_error *err) {

@@ -282,7 +282,7 @@ static bool take_up(bitcask *bc, image *im) {
   bc_fileset_unref(bc->files);
   bc->keydir = kd;
   bc->files = files;
-  bc->lost = lost;
+  bc->gone = lost;
   bc->seen = im->position;
   bc->newest_tstamp = h->newest_tstamp;
   bc->max_id = h->max_id;
@@ -327,7 +327,7 @@ bool bc_checkpoint_fits(const bitcask *bc, const bc_listing *l) {
     n += known;
   }
   if (merges != bc->restored_merges) return merges > bc->restored_merges;
-  return !bc->lost && n == bc->files->n;
+  return !bc->gone && n == bc->files->n;
 }
 
 /* ------------------------------------------------------------------ writing */
@@ -452,6 +452,8 @@ bool bc_checkpoint_is_due(bitcask *bc, unsigned share) {
   pthread_rwlock_rdlock(&bc->lock);
   n = unsaved(bc);
   due = n >= bc->save_least && n >= bc_keydir_count(bc->keydir) / share;
+  /* It would say of keys in doubt that they are where an older value is. */
+  if (bc->doubt.to || bc->opt.damage == BITCASK_DAMAGE_IGNORE) due = false;
   pthread_rwlock_unlock(&bc->lock);
   return due;
 }

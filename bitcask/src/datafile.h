@@ -32,12 +32,13 @@ typedef struct bc_datafile {
   _Atomic uint64_t size;        /* bytes that count */
 
   _Atomic bool has_hint;
-  _Atomic bool damaged; /* bytes were skipped by a scan */
+  _Atomic bool damaged; /* bytes were skipped by a scan, or its end is missing */
 
   /* Under the store's lock. */
-  bool foreign;          /* written, or at least sealed, by somebody: never continued */
-  uint64_t n_records;    /* tombstones and markers included */
-  uint64_t n_tombstones; /* ... of them, markers included */
+  uint64_t doubt_from, doubt_to; /* the last bytes of which it is not known what they held */
+  bool foreign;                  /* written, or at least sealed, by somebody: never continued */
+  uint64_t n_records;            /* tombstones and markers included */
+  uint64_t n_tombstones;         /* ... of them, markers included */
   uint64_t tombstone_bytes;
   uint64_t moved_at; /* the store's version when a merge last made a record in it live */
   uint64_t live_keys;
@@ -118,12 +119,17 @@ typedef struct bc_scan {
   uint64_t from;
   uint64_t limit;
   uint64_t stable;
+  bool newest; /* no file stands above: if its end is missing, the log is an earlier state */
   bool singly; /* take each record for itself: what batches they are in does not matter */
   int (*fn)(void *ctx, const bc_found *found);            /* non-zero stops the scan with it */
   int (*skipped)(void *ctx, uint64_t offset, uint64_t n); /* rot; may be NULL */
-  /* A damaged record whose key can still be told: the value is not to be had, but
-  ** an older one must not be taken for it.  May be NULL. */
-  int (*damaged)(void *ctx, const void *key, uint32_t key_sz, uint64_t offset, uint32_t total_sz);
+  /* A record in which one byte was changed: its key is known, and whether it is a tombstone.
+  ** An older value must not be taken for the one that it held.  May be NULL. */
+  int (*damaged)(void *ctx, const void *key, uint32_t key_sz, uint64_t offset, uint32_t total_sz,
+                 bool tombstone);
+  /* What these bytes held is not known: the newest record of any key may have been among it.
+  ** Records that are found in them are delivered all the same.  May be NULL. */
+  int (*doubt)(void *ctx, uint64_t offset, uint64_t n);
   void *ctx;
 
   uint64_t end; /* out: behind the last byte that counts; the rest is torn */

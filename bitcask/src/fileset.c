@@ -135,7 +135,7 @@ static int stat_files(bc_listing *l, const bc_env *env, const char *dir, bitcask
     if (e == ENOENT || e == ELOOP) continue;
     if (e) rc = bc_err_os(err, e, "cannot stat %s", path.data);
     if (rc || !S_ISREG(st.mode)) continue;
-    l->file[n++] = (bc_listed){l->file[i].id, st.size, st.mode};
+    l->file[n++] = (bc_listed){.id = l->file[i].id, .size = st.size, .mode = st.mode};
   }
   l->n = n;
   bitcask_buf_free(&path);
@@ -153,6 +153,7 @@ int bc_listing_read(bc_listing *out, const bc_env *env, const char *dir, bitcask
     bc_listing_release(out);
   } else if (out->n) {
     qsort(out->file, out->n, sizeof *out->file, by_id);
+    out->file[out->n - 1].newest = true;
   }
   return rc;
 }

@@ -35,6 +35,7 @@ typedef struct bc_listed {
   uint32_t id;
   uint64_t size;
   uint32_t mode;
+  bool newest; /* the last one */
 } bc_listed;
 
 typedef struct bc_listing {

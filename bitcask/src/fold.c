@@ -22,7 +22,10 @@ static int freeze(bitcask *bc, bitcask_txn *txn, bitcask_snapshot *s, bitcask_er
   bc_keydir_view *view = bc_keydir_view_open(bc->keydir);
 
   if (!view) return bc_err_nomem(err);
-  bc_store_pin(bc, &s->pin, view);
+  if (bc_store_pin(bc, &s->pin, view)) {
+    bc_keydir_view_close(bc->keydir, view);
+    return bc_err_nomem(err);
+  }
   s->end = bc->seen;
   s->version = atomic_load(&bc->version);
   if (!txn || !txn->log->size) return BITCASK_OK;
@@ -191,8 +194,23 @@ static int read_base(bitcask_snapshot *s, const bc_place *p, const void *key, ui
 }
 
 /* Not in the keydir, as far as it can be told. */
-static int not_found(const bitcask_snapshot *s, bitcask_error *err) {
-  return bc_keydir_view_error(s->pin.view) ? bc_store_lost_keydir(s->bc, err) : BITCASK_NOTFOUND;
+static int not_found(const bitcask_snapshot *s, const void *key, uint32_t key_sz,
+                     bitcask_error *err) {
+  const bc_pin *pin = &s->pin;
+  if (bc_keydir_view_error(pin->view)) return bc_store_lost_keydir(s->bc, err);
+  return bc_store_check_absent(
+      s->bc, &pin->doubt,
+      pin->buried_view &&
+          bc_keydir_view_get(pin->buried_view, hash_in(s, key, key_sz), key, key_sz, NULL),
+      err);
+}
+
+/* The end of an iteration, if all that there was could be seen. */
+static int all_seen(const bitcask_snapshot *s, bitcask_error *err) {
+  const bc_pin *pin = &s->pin;
+  if (bc_keydir_view_error(pin->view)) return bc_store_lost_keydir(s->bc, err);
+  return bc_store_check_absent(s->bc, &pin->doubt,
+                               pin->buried_view && bc_keydir_view_count(pin->buried_view), err);
 }
 
 static int get_at(bitcask_snapshot *s, const void *key, uint32_t key_sz, bitcask_buf *scratch,
@@ -205,7 +223,9 @@ static int get_at(bitcask_snapshot *s, const void *key, uint32_t key_sz, bitcask
     describe(out, key, key_sz, &p);
     return scratch ? read_own(s, &p, key, key_sz, scratch, out, err) : BITCASK_OK;
   }
-  if (!bc_keydir_view_get(s->pin.view, hash, key, key_sz, &p)) return not_found(s, err);
+  if (!bc_keydir_view_get(s->pin.view, hash, key, key_sz, &p))
+    return not_found(s, key, key_sz, err);
+  if (bc_store_check_place(s->bc, &s->pin.doubt, &p, err)) return BITCASK_CORRUPT;
   if (p.tstamp < s->cutoff) return BITCASK_NOTFOUND;
   describe(out, key, key_sz, &p);
   return scratch ? read_base(s, &p, key, key_sz, scratch, out, err) : BITCASK_OK;
@@ -328,7 +348,7 @@ static bool is_hidden(const bitcask_snapshot *s, uint64_t hash, const void *key,
   return s->own && bc_keydir_view_get(s->own, hash, key, key_sz, NULL);
 }
 
-static int next_key(bitcask_iter *it, bitcask_entry *out) {
+static int next_key(bitcask_iter *it, bitcask_entry *out, bitcask_error *err) {
   bitcask_snapshot *s = it->snap;
   const void *key;
   uint32_t key_sz;
@@ -338,7 +358,7 @@ static int next_key(bitcask_iter *it, bitcask_entry *out) {
     if (p.tstamp < s->cutoff) continue;
     if (s->own && is_hidden(s, hash_in(s, key, key_sz), key, key_sz)) continue;
     describe(out, key, key_sz, &p);
-    return BITCASK_OK;
+    return bc_store_check_place(s->bc, &s->pin.doubt, &p, err);
   }
   return BITCASK_NOTFOUND;
 }
@@ -401,6 +421,7 @@ static int next_collected(bitcask_iter *it, bitcask_entry *out, bitcask_error *e
       continue;
     }
     describe(out, e->key, e->key_sz, &e->place);
+    if (bc_store_check_place(s->bc, &s->pin.doubt, &e->place, err)) return BITCASK_CORRUPT;
     return read_base(s, &e->place, e->key, e->key_sz, &it->scratch, out, err);
   }
   return BITCASK_NOTFOUND;
@@ -493,7 +514,12 @@ static int next_walked(bitcask_iter *it, bc_datafile *df, bitcask_entry *out, bi
     if (!visible) continue;
     describe(out, r.key, r.key_sz, &p);
     out->value = r.value;
-    return BITCASK_OK;
+    return bc_store_check_place(it->snap->bc, &it->snap->pin.doubt, &p, err);
+  }
+  /* A file that has lost its end: keys may point behind it. */
+  if (df->damaged && it->at != UINT64_MAX) {
+    rc = collect_live(it, df, err);
+    return rc ? rc : next_collected(it, out, err);
   }
   return BITCASK_NOTFOUND;
 }
@@ -541,11 +567,12 @@ int bitcask_iter_next(bitcask_iter *it, bitcask_entry *out, bitcask_error *err) 
   *out = (bitcask_entry){0};
   bc_err_clear(err);
   if (!it->in_own) {
-    rc = it->mode == BITCASK_KEYS ? next_key(it, out) : next_value(it, out, err);
-    if (rc == BITCASK_NOTFOUND) rc = not_found(it->snap, err);
+    rc = it->mode == BITCASK_KEYS ? next_key(it, out, err) : next_value(it, out, err);
     if (rc != BITCASK_NOTFOUND) return rc;
     it->in_own = true;
     it->cursor = 0;
+    rc = all_seen(it->snap, err); /* said once; whoever goes on gets the rest */
+    if (rc != BITCASK_NOTFOUND) return rc;
   }
   return next_own(it, out, err);
 }

@@ -48,18 +48,22 @@ static int get_bytes(bc_hint *h, const char *path, bool use_mmap, bitcask_error 
   return BITCASK_OK;
 }
 
-static bool tiles(const uint8_t *p, size_t n, uint64_t data_size) {
+static bool tile(bc_hint *h) {
+  size_t at = 0, step, last = 0;
+  uint64_t i = 0;
   bc_hint_entry e;
-  uint64_t end = 0;
-  size_t at = 0, step;
 
-  for (; at < n; at += step) {
-    step = bc_hint_decode(p + at, n - at, &e);
-    if (!step || e.offset != end || e.total_sz < BC_RECORD_HEADER_SZ + e.key_sz) return false;
-    end += e.total_sz;
-    if (end > data_size) return false;
+  for (; at < h->n; at += step) {
+    step = bc_hint_decode(h->entries + at, h->n - at, &e);
+    if (!step || e.offset != h->end || e.total_sz < BC_RECORD_HEADER_SZ + e.key_sz) return false;
+    h->end += e.total_sz;
+    last = at;
+    /* The first, second, fourth, eighth, ...: without a list of all of them. */
+    i++;
+    if (!(i & (i - 1)) && h->n_samples < BC_HINT_SAMPLES - 1) h->sample[h->n_samples++] = at;
   }
-  return end == data_size;
+  if (h->n) h->sample[h->n_samples++] = last;
+  return true;
 }
 
 int bc_hint_open(bc_hint *h, const bc_env *env, const char *dir, uint32_t id, uint64_t data_size,
@@ -74,7 +78,7 @@ int bc_hint_open(bc_hint *h, const bc_env *env, const char *dir, uint32_t id, ui
     rc = BITCASK_CORRUPT;
     if (bc_hint_is_valid(h->entries, h->n)) {
       h->n -= BC_HINT_HEADER_SZ;
-      if (tiles(h->entries, h->n, data_size)) rc = BITCASK_OK;
+      if (tile(h) && h->end >= data_size) rc = BITCASK_OK;
     }
   }
   if (rc) bc_hint_close(h);

@@ -15,18 +15,24 @@
 ** Open <id>.bitcask.hint, whose data file is `data_size` long, mapped if `use_mmap`
 ** and it can be, else read into memory.  All of it is checked before an entry can
 ** be had: the trailer and its CRC, and that the entries tile the data file: each
-** begins where the one before it ended, and the last ends at data_size.  So a hint
-** that leaves out, doubles or misplaces a record is not used.
+** begins where the one before it ended, and the last ends at data_size or behind it.
+** So a hint that leaves out, doubles or misplaces a record is not used.  If `end` is
+** above data_size the data file has lost its end: what was there is known still.
 **
 ** BITCASK_NOTFOUND  there is no hint file
 ** BITCASK_CORRUPT   there is one, and it does not fit: scan the data file
 ** BITCASK_IOERR, BITCASK_NOMEM
 ** Only on success there is something to close.
 */
+enum { BC_HINT_SAMPLES = 33 };
+
 typedef struct bc_hint {
   const bc_env *env;
   const uint8_t *entries;
-  size_t n; /* bytes of entries */
+  size_t n;                       /* bytes of entries */
+  uint64_t end;                   /* of the data file, as the entries have it */
+  size_t sample[BC_HINT_SAMPLES]; /* where some entries are: first ones, later ones, the last */
+  unsigned n_samples;
   void *map;
   size_t map_sz;
   bitcask_buf buf; /* instead of a mapping */

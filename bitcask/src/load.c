@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "checkpoint.h"
 #include "err.h"
 #include "hint.h"
@@ -27,6 +28,7 @@ typedef struct loader {
   bc_datafile *df;
   bc_shards *shards; /* NULL: into the store */
   uint64_t from, limit;
+  bool newest;   /* no file stands above df */
   bool moves;    /* df is below what was seen: the output of a merge */
   bool stranded; /* df follows a file that a power cut has shortened */
   uint64_t end;  /* behind what counts */
@@ -81,17 +83,57 @@ static int apply(loader *l, const void *key, uint32_t key_sz, bc_place *place, b
   return rc ? bc_err_nomem(l->err) : BITCASK_OK;
 }
 
+/* A file says how long the one below it was.  *broken: under sync=off a power cut has kept this
+** one and shortened that one, and then the log ended there.  Else a shorter one has lost its
+** end, and what that held is not known. */
+static void check_link(loader *l, const bc_record *r, bool *broken) {
+  bitcask *bc = l->bc;
+  bc_datafile *below;
+  bc_position stable;
+  bc_marker m;
+
+  *broken = false;
+  if (!bc_marker_decode(r, &m) || m.kind != BC_MARKER_LINK) return;
+  below = bc_fileset_find(bc->files, m.count);
+  /* One that is missing has been merged: its name had been on the disk. */
+  if (!below || below->has_hint || atomic_load(&below->size) >= m.length) return;
+  *broken = !bc_state_is_live(&bc->state) && bc_state_stable(&bc->state, &stable) &&
+            m.count >= stable.file_id;
+  if (*broken) return;
+  below->damaged = true;
+  below->doubt_from = atomic_load(&below->size);
+  below->doubt_to = m.length;
+  bc_store_log(bc, "%s/%u.bitcask.data has lost its end: it has %llu of %llu bytes", bc->dir,
+               below->id, (unsigned long long)below->doubt_from, (unsigned long long)m.length);
+}
+
+/* The hint of a file has no values, and the link is one. */
+static int check_hinted_link(loader *l, const bc_hint_entry *e) {
+  bitcask_buf scratch = {0};
+  const uint8_t *p;
+  bc_record r;
+
+  if (e->offset || e->total_sz != BC_MARKER_SZ || BC_MARKER_SZ > l->limit) return BITCASK_OK;
+  if (!bc_datafile_read(l->df, 0, BC_MARKER_SZ, &scratch, &p, NULL) &&
+      bc_record_decode(p, BC_MARKER_SZ, &r) == BC_DECODE_OK)
+    check_link(l, &r, &l->stranded);
+  bitcask_buf_free(&scratch);
+  return l->stranded ? BITCASK_ABORT : BITCASK_OK;
+}
+
 static int on_hint(loader *l, const bc_hint_entry *e) {
   bc_place place = {e->offset, l->df->id, e->total_sz, e->tstamp};
   bool tombstone = e->tombstone;
 
+  if (bc_is_marker_key(e->key, e->key_sz) && check_hinted_link(l, e)) return BITCASK_ABORT;
   /* basho/bitcask before 2.0 wrote no tombstone bit: a record of the size of
   ** a tombstone has to be looked at. */
   if (!tombstone && (e->total_sz == BC_RECORD_HEADER_SZ + e->key_sz + BC_TOMBSTONE_PREFIX_SZ ||
                      e->total_sz == BC_RECORD_HEADER_SZ + e->key_sz + BC_TOMBSTONE_SZ)) {
     bitcask_buf scratch = {0};
     const uint8_t *p;
-    if (!bc_datafile_read(l->df, e->offset, e->total_sz, &scratch, &p, NULL)) {
+    if (e->offset + e->total_sz <= l->limit &&
+        !bc_datafile_read(l->df, e->offset, e->total_sz, &scratch, &p, NULL)) {
       tombstone = bc_is_tombstone(p + BC_RECORD_HEADER_SZ + e->key_sz,
                                   e->total_sz - BC_RECORD_HEADER_SZ - e->key_sz);
     }
@@ -100,30 +142,12 @@ static int on_hint(loader *l, const bc_hint_entry *e) {
   return apply(l, e->key, e->key_sz, &place, tombstone);
 }
 
-/* Under sync=off a file says how long the one before it was: a power cut may
-** have kept this one and shortened that one, and then the log ended there. */
-static bool is_broken_link(const loader *l, const bc_found *f) {
-  const bitcask *bc = l->bc;
-  const bc_datafile *before;
-  bc_position stable;
-  bc_marker m;
-
-  if (!f->marker || !bc_marker_decode(&f->record, &m) || m.kind != BC_MARKER_LINK) return false;
-  if (bc_state_is_live(&bc->state) || !bc_state_stable(&bc->state, &stable)) return false;
-  if (m.count < stable.file_id) return false;
-  before = bc_fileset_find(bc->files, m.count);
-  /* One that is missing has been merged: its name had been on the disk. */
-  return before && atomic_load(&before->size) != m.length;
-}
-
 static int on_record(void *ctx, const bc_found *f) {
   loader *l = ctx;
   bc_place place = {f->offset, l->df->id, f->total_sz, f->record.tstamp};
 
-  if (is_broken_link(l, f)) {
-    l->stranded = true;
-    return BITCASK_ABORT;
-  }
+  if (f->marker) check_link(l, &f->record, &l->stranded);
+  if (l->stranded) return BITCASK_ABORT;
   return apply(l, f->record.key, f->record.key_sz, &place,
                bc_is_tombstone(f->record.value, f->record.value_sz));
 }
@@ -131,30 +155,32 @@ static int on_record(void *ctx, const bc_found *f) {
 static int on_skipped(void *ctx, uint64_t offset, uint64_t n) {
   loader *l = ctx;
   l->df->damaged = true;
+  if (l->moves) l->bc->copies_damaged = true;
   bc_store_log(l->bc, "%s/%u.bitcask.data: %llu damaged bytes at %llu left out", l->bc->dir,
                l->df->id, (unsigned long long)n, (unsigned long long)offset);
   return 0;
 }
 
-/* The newest value of a key is not to be had.  If there is an older one, reading
-** the key must fail rather than give that. */
+/* The newest value of a key is not to be had: reading the key must fail, rather than give an
+** older one or none.  Of a copy that a merge has made the original is known. */
 static int on_damaged(void *ctx, const void *key, uint32_t key_sz, uint64_t offset,
-                      uint32_t total_sz) {
+                      uint32_t total_sz, bool tombstone) {
   loader *l = ctx;
-  uint64_t hash = bc_hash(l->bc, key, key_sz);
-  bc_place place = {offset, l->df->id, total_sz, l->newest_tstamp};
-  bool has = false;
-  int rc = BITCASK_OK;
+  bc_place place = {offset, l->df->id, tombstone ? 0 : total_sz, l->newest_tstamp};
 
-  if (total_sz < BC_RECORD_HEADER_SZ + key_sz || offset > BC_MAX_OFFSET) return 0;
-  if (l->moves) return 0; /* of a copy: the original is still known */
-  if (l->shards) {
-    rc = bc_shards_has(l->shards, hash, key, key_sz, &has);
-  } else {
-    has = bc_keydir_get(l->bc->keydir, hash, key, key_sz, NULL);
-  }
-  if (!rc && has) rc = put(l, hash, key, key_sz, &place);
-  return rc ? bc_err_nomem(l->err) : BITCASK_OK;
+  if (offset > BC_MAX_OFFSET || bc_is_marker_key(key, key_sz)) return BITCASK_OK;
+  if (l->moves || l->bc->opt.damage == BITCASK_DAMAGE_IGNORE) return BITCASK_OK;
+  return put(l, bc_hash(l->bc, key, key_sz), key, key_sz, &place) ? bc_err_nomem(l->err)
+                                                                  : BITCASK_OK;
+}
+
+static int on_doubt(void *ctx, uint64_t offset, uint64_t n) {
+  loader *l = ctx;
+  l->df->damaged = true;
+  if (offset + n <= l->df->doubt_to) return BITCASK_OK;
+  l->df->doubt_from = offset;
+  l->df->doubt_to = offset + n;
+  return BITCASK_OK;
 }
 
 /* --------------------------------------------------------------- one file */
@@ -182,10 +208,13 @@ static void note_outputs(bitcask *bc) {
 static uint64_t known_in(const bitcask *bc, const bc_datafile *df) {
   const bc_outputs *o = &bc->outputs;
   if (bc_may_grow(o, df->id)) return df->id == o->synced.file_id ? o->synced.offset : 0;
-  return df->foreign ? BC_STABLE_UNKNOWN : stable_in(bc, df->id);
+  /* One with a hint may be somebody's who knows no stable position. */
+  if (df->foreign && stable_in(bc, df->id) != BC_ALL_STABLE) return BC_STABLE_UNKNOWN;
+  return stable_in(bc, df->id);
 }
 
 static bool trusts_hint(const bitcask *bc, uint32_t id) {
+  if (bc->opt.damage == BITCASK_DAMAGE_IGNORE) return false;
   for (size_t i = 0; i < bc->n_distrusted; i++) {
     if (bc->distrusted[i] == id) return false;
   }
@@ -196,13 +225,55 @@ static int scan_data(loader *l) {
   bc_scan scan = {.from = l->from,
                   .limit = l->limit,
                   .stable = known_in(l->bc, l->df),
+                  .newest = l->newest,
                   .fn = on_record,
                   .skipped = on_skipped,
                   .damaged = on_damaged,
+                  .doubt = on_doubt,
                   .ctx = l};
   int rc = bc_datafile_scan(l->df, &scan, l->err);
   l->end = scan.end;
   return l->stranded ? BITCASK_OK : rc;
+}
+
+/* Does the data file have at this place what the hint says, as far as it goes?  *other: it has
+** another record. */
+static bool fits_entry(loader *l, const bc_hint_entry *e, bool *other) {
+  bitcask_buf scratch = {0};
+  const uint8_t *p;
+  bc_record r;
+  bool fits = false;
+  size_t n = e->total_sz <= l->limit - e->offset ? e->total_sz : (size_t)(l->limit - e->offset);
+
+  *other = false;
+  if (n >= BC_RECORD_HEADER_SZ && !bc_datafile_read(l->df, e->offset, n, &scratch, &p, NULL)) {
+    size_t key_sz = n - BC_RECORD_HEADER_SZ < e->key_sz ? n - BC_RECORD_HEADER_SZ : e->key_sz;
+    fits = bc_record_size(p) == e->total_sz && bc_get32(p + 4) == e->tstamp &&
+           bc_get16(p + 8) == e->key_sz && !memcmp(p + BC_RECORD_HEADER_SZ, e->key, key_sz);
+    *other = !fits && bc_record_decode(p, n, &r) == BC_DECODE_OK;
+  }
+  bitcask_buf_free(&scratch);
+  return fits;
+}
+
+/* Is it the hint of this file?  One of another file has a right CRC, too, and its entries may
+** tile this file.  A few entries are looked up; where a record is damaged that says nothing,
+** unless most of them are. */
+static bool is_of_file(loader *l, const bc_hint *h) {
+  unsigned n_fit = 0, n_asked = 0;
+  bc_hint_entry e;
+  bool other;
+  size_t at;
+
+  for (unsigned i = 0; i < h->n_samples; i++) {
+    at = h->sample[i];
+    (void)bc_hint_next(h, &at, &e);
+    if (e.offset + BC_RECORD_HEADER_SZ > l->limit) continue; /* in the part that is missing */
+    n_asked++;
+    n_fit += fits_entry(l, &e, &other);
+    if (other) return false;
+  }
+  return 2 * n_fit >= n_asked;
 }
 
 static int read_hint(loader *l, const bc_hint *h) {
@@ -210,8 +281,13 @@ static int read_hint(loader *l, const bc_hint *h) {
   size_t at = 0;
   int rc = BITCASK_OK;
   l->end = l->limit;
+  if (h->end > l->limit) {
+    l->df->damaged = true;
+    bc_store_log(l->bc, "%s/%u.bitcask.data has lost its end: it has %llu of %llu bytes",
+                 l->bc->dir, l->df->id, (unsigned long long)l->limit, (unsigned long long)h->end);
+  }
   while (!rc && bc_hint_next(h, &at, &e)) rc = on_hint(l, &e);
-  return rc;
+  return l->stranded ? BITCASK_OK : rc;
 }
 
 /* Since it was listed: then its hint, made meanwhile, fits what it is now. */
@@ -231,6 +307,11 @@ static int replay(loader *l, bitcask_error *err) {
   l->newest_tstamp = bc->newest_tstamp;
   if (l->from == 0 && trusts_hint(bc, l->df->id)) {
     rc = bc_hint_open(&h, bc->env, bc->dir, l->df->id, l->limit, bc->opt.mmap, err);
+    if (!rc && (!is_of_file(l, &h) ||
+                (h.end > l->limit && (bc_may_grow(&bc->outputs, l->df->id) || has_grown(l))))) {
+      bc_hint_close(&h);
+      rc = BITCASK_CORRUPT;
+    }
     l->df->has_hint = !rc;
     /* An output that was listed before it was finished is longer now. */
     if (rc == BITCASK_CORRUPT && !bc_may_grow(&bc->outputs, l->df->id) && !has_grown(l)) {
@@ -258,6 +339,7 @@ typedef struct bounds {
   bool foreign;    /* files above the active one are somebody else's, and count */
   bool whole_tail; /* the active file counts as far as it is valid */
   bc_commit_point point;
+  bc_position stable;
   uint64_t generation;
   uint64_t merges;
 } bounds;
@@ -272,6 +354,7 @@ static int find_bounds(bitcask *bc, bc_catch_up_to to, bounds *b, bitcask_error 
     if (e) return bc_err_os(err, e, "cannot map %s/%s", bc->dir, BC_STATE_NAME);
   }
   b->merges = bc_state_merges(&bc->state);
+  if (!bc_state_stable(&bc->state, &b->stable)) b->stable = (bc_position){0, 0};
   b->live = bc_state_read(&bc->state, &b->point, &b->generation);
   if (to == BC_TO_END || !b->live) {
     b->whole_tail = !b->live || bc_state_tail(&bc->state) != BC_TAIL_CONDEMNED;
@@ -334,7 +417,11 @@ static int is_gone(int rc, int os_errno, bool *vanished, bitcask_error *err) {
 
 static int load_new(bitcask *bc, bc_shards *shards, const bc_listed *f, uint64_t limit,
                     bool *vanished, bool *stranded, uint64_t *end, bitcask_error *err) {
-  loader l = {.bc = bc, .shards = shards, .limit = limit, .moves = f->id < bc->seen.file_id};
+  loader l = {.bc = bc,
+              .shards = shards,
+              .limit = limit,
+              .newest = f->newest,
+              .moves = f->id < bc->seen.file_id};
   bc_datafile *df;
   bool hinted;
   int rc, e;
@@ -343,6 +430,7 @@ static int load_new(bitcask *bc, bc_shards *shards, const bc_listed *f, uint64_t
   if (rc) return is_gone(rc, e, vanished, err);
   rc = bc_hint_exists(bc->env, bc->dir, f->id, &hinted, err);
   df->foreign = hinted;
+  df->has_hint = hinted && bc->opt.damage == BITCASK_DAMAGE_IGNORE;
   /* In the set first: its statistics count while it is read. */
   if (!rc) rc = bc_store_add_file(bc, df, err);
   if (rc) {
@@ -359,10 +447,15 @@ static int load_new(bitcask *bc, bc_shards *shards, const bc_listed *f, uint64_t
   return rc;
 }
 
-static int load_rest(bitcask *bc, bc_datafile *df, uint64_t limit, bool *vanished, uint64_t *end,
-                     bitcask_error *err) {
+static int load_rest(bitcask *bc, bc_datafile *df, const bc_listed *f, uint64_t limit,
+                     bool *vanished, uint64_t *end, bitcask_error *err) {
   uint64_t from = atomic_load_explicit(&df->size, memory_order_acquire);
-  loader l = {.bc = bc, .df = df, .from = from, .limit = limit, .moves = df->id < bc->seen.file_id};
+  loader l = {.bc = bc,
+              .df = df,
+              .from = from,
+              .limit = limit,
+              .newest = f->newest,
+              .moves = df->id < bc->seen.file_id};
   int rc, e;
 
   *end = from;
@@ -403,9 +496,9 @@ static int drop_gone(bitcask *bc, const bc_listing *l, bitcask_error *err) {
   /* Should a part of the checkpoint be damaged, it cannot be made of the log any
   ** more: better found out here than by a snapshot to come. */
   if (!rc && dropped && bc_keydir_touch_all(bc->keydir)) rc = bc_store_lost_keydir(bc, err);
-  lost += bc->lost;
+  lost += bc->gone;
   if (rc || !lost) return rc;
-  bc->lost = 0;
+  bc->gone = 0;
   view = bc_keydir_view_open(bc->keydir);
   if (!view) return bc_err_nomem(err);
   while (!rc && bc_keydir_view_next(view, &cursor, &key, &key_sz, &place)) {
@@ -493,7 +586,7 @@ static int walk_files(bitcask *bc, bc_shards *shards, const bounds *b, const bc_
       continue;
     }
     df = bc_fileset_find(bc->files, f->id);
-    rc = df ? load_rest(bc, df, limit_of(bc, b, f), vanished, &end, err)
+    rc = df ? load_rest(bc, df, f, limit_of(bc, b, f), vanished, &end, err)
             : load_new(bc, shards, f, limit_of(bc, b, f), vanished, &stranded, &end, err);
     if (rc || *vanished) break;
     if (stranded) {
@@ -558,8 +651,12 @@ static int start_anew(bitcask *bc, bitcask_error *err) {
   bc->keydir = kd;
   bc->files = fs;
   bc->seen = (bc_position){0, 0};
+  bc_store_find_doubt(bc);
+  bc->buried_for = (bc_position){0, 0};
+  bc->missing = 0;
+  bc->copies_damaged = false;
   bc->restored = false;
-  bc->lost = 0;
+  bc->gone = 0;
   bc->n_saved = 0;
   atomic_fetch_add(&bc->version, 1);
   atomic_fetch_add(&bc->changes, 1);
@@ -611,6 +708,12 @@ static int pass(bitcask *bc, bc_catch_up_to to, bounds *b, bool *again, bitcask_
     rc = start_anew(bc, err);
   }
   if (!rc && !*again) rc = walk(bc, b, &l, again, err);
+  /* A merge's output with damage: what it took over is not known, so nothing may be taken for
+  ** deleted because it is not there.  All is loaded anew, and the damage is found in it. */
+  if (!rc && !*again && bc->copies_damaged) {
+    rc = start_anew(bc, err);
+    *again = !rc;
+  }
   if (!rc && !*again) rc = drop_gone(bc, &l, err);
   if (!rc && !*again) {
     if (l.max_hint_id > bc->max_id) bc->max_id = l.max_hint_id;
@@ -632,6 +735,106 @@ static void forget_reserved(bitcask *bc) {
     bc->seen = (bc_position){last->id, atomic_load(&last->size)};
   } else if (!last) {
     bc->seen = (bc_position){0, 0};
+  }
+}
+
+/* ------------------------------------------------------- what is not known */
+
+/* Which keys that are not there may be there, because their deletion is in doubt? */
+typedef struct burials {
+  bitcask *bc;
+  bc_keydir *keys;
+  uint32_t id;
+} burials;
+
+static int note_burial(burials *b, const void *key, uint32_t key_sz, uint64_t offset,
+                       bool tombstone) {
+  uint64_t hash = bc_hash(b->bc, key, key_sz);
+  bc_place place = {offset, b->id, 0, 0}, old;
+  bool had;
+
+  if (tombstone && bc_is_doubtful(&b->bc->doubt, &place))
+    return bc_keydir_put(b->keys, hash, key, key_sz, &place, &old, &had);
+  return bc_keydir_remove(b->keys, hash, key, key_sz, &old, &had);
+}
+
+static int see_buried(void *ctx, const bc_found *f) {
+  return f->marker ? BITCASK_OK
+                   : note_burial(ctx, f->record.key, f->record.key_sz, f->offset,
+                                 bc_is_tombstone(f->record.value, f->record.value_sz));
+}
+
+static int see_buried_damaged(void *ctx, const void *key, uint32_t key_sz, uint64_t offset,
+                              uint32_t total_sz, bool tombstone) {
+  (void)total_sz;
+  return note_burial(ctx, key, key_sz, offset, tombstone);
+}
+
+static int see_buried_hinted(void *ctx, const bc_hint_entry *e) {
+  return bc_is_marker_key(e->key, e->key_sz)
+             ? BITCASK_OK
+             : note_burial(ctx, e->key, e->key_sz, e->offset, e->tombstone);
+}
+
+static int bury_file(burials *b, bc_datafile *df, bitcask_error *err) {
+  bc_scan scan = {.limit = atomic_load(&df->size),
+                  .stable = BC_ALL_STABLE,
+                  .singly = true,
+                  .fn = see_buried,
+                  .damaged = see_buried_damaged,
+                  .ctx = b};
+  int rc = BITCASK_CORRUPT;
+
+  b->id = df->id;
+  if (df->has_hint)
+    rc = bc_hint_load(b->bc->env, b->bc->dir, df->id, scan.limit, see_buried_hinted, b, err);
+  if (rc == BITCASK_CORRUPT || rc == BITCASK_NOTFOUND) rc = bc_datafile_scan(df, &scan, err);
+  return rc == BITCASK_NOMEM ? bc_err_nomem(err) : rc;
+}
+
+/* Cost: a second look at all of the log, in a directory with damage alone. */
+static int find_buried(bitcask *bc, bitcask_error *err) {
+  bc_position end;
+  burials b = {.bc = bc};
+  int rc = BITCASK_OK;
+
+  bc_store_find_doubt(bc);
+  end = (bc_position){bc->doubt.file_id, bc->doubt.to};
+  if (!end.offset || (end.file_id == bc->buried_for.file_id && end.offset == bc->buried_for.offset))
+    return BITCASK_OK;
+  b.keys = bc_keydir_new(bc_keydir_seed(bc->keydir));
+  if (!b.keys) return bc_err_nomem(err);
+  for (size_t i = 0; i < bc->files->n && !rc; i++) rc = bury_file(&b, bc->files->file[i], err);
+  if (rc) {
+    bc_keydir_free(b.keys);
+    return rc;
+  }
+  bc_keydir_free(bc->buried);
+  bc->buried = b.keys;
+  bc->buried_for = end;
+  return BITCASK_OK;
+}
+
+/* Is the log shorter than it is known to have been? */
+static void find_missing(bitcask *bc, const bounds *b) {
+  bc_position known = b->stable;
+  uint64_t was = bc->missing;
+  const bc_datafile *df;
+
+  if (b->live) known = (bc_position){b->point.active_id, b->point.committed};
+  df = bc_fileset_find(bc->files, known.file_id);
+  bc->missing = 0;
+  if (!df && bc->files->n && bc->files->file[bc->files->n - 1]->id > known.file_id) return;
+  if (df && bc->files->file[bc->files->n - 1] != df) return;
+  if (!df || atomic_load(&df->size) < known.offset)
+    bc->missing = known.offset - (df ? atomic_load(&df->size) : 0);
+  if (bc->missing && bc->missing != was) {
+    bc->lost = bc->missing;
+    bc_store_log(bc,
+                 "%s: the log has been longer: at least %llu bytes are gone from its end, up to "
+                 "%llu of %u.bitcask.data; it is read as the earlier state that it is now",
+                 bc->dir, (unsigned long long)bc->missing, (unsigned long long)known.offset,
+                 known.file_id);
   }
 }
 
@@ -657,7 +860,9 @@ int bc_catch_up(bitcask *bc, bc_catch_up_to to, bitcask_error *err) {
     }
   } while (!rc && again && ++tries < MAX_RESTARTS && bc->env->monotonic_ms(bc->env->ctx) < until);
   if (!rc && again) rc = bc_err(err, BITCASK_IOERR, "%s: files keep vanishing", bc->dir);
+  if (!rc) rc = find_buried(bc, err);
   if (rc) return rc;
+  find_missing(bc, &b);
 
   if (b.live && b.point.tstamp > bc->newest_tstamp) bc->newest_tstamp = b.point.tstamp;
   atomic_store(&bc->generation, b.generation);
@@ -714,6 +919,9 @@ static int reload(const bitcask *bc, const bc_position *to, const bc_position *k
     bc_listing_release(&l);
     if (!rc && again) rc = start_anew(&own, NULL);
   }
+  /* Of a log with damage it cannot be told what the checkpoint knew. */
+  if (own.keydir && own.files) bc_store_find_doubt(&own);
+  if (!rc && own.doubt.to) rc = BITCASK_CORRUPT;
   if (rc || again) {
     bc_keydir_free(own.keydir);
     own.keydir = NULL;
@@ -726,7 +934,7 @@ static int reload(const bitcask *bc, const bc_position *to, const bc_position *k
 }
 
 int bc_load(bitcask *bc, bitcask_error *err) {
-  (void)bc_checkpoint_restore(bc, reload);
+  if (bc->opt.damage == BITCASK_DAMAGE_REFUSE) (void)bc_checkpoint_restore(bc, reload);
   return bc_catch_up(bc, BC_TO_COMMITTED, err);
 }
 
@@ -775,6 +983,7 @@ bool bc_hint_misleads(bitcask *bc, const bc_place *place, const void *key, size_
   pthread_rwlock_rdlock(&bc->lock);
   df = bc_fileset_find(bc->files, place->file_id);
   yes = df && df->has_hint && trusts_hint(bc, df->id) &&
+        place->offset + place->total_sz <= atomic_load(&df->size) &&
         !bc_datafile_read(df, place->offset, place->total_sz, &scratch, &p, NULL) &&
         bc_record_decode(p, place->total_sz, &r) == BC_DECODE_OK &&
         (r.key_sz != key_sz || memcmp(r.key, key, key_sz) != 0);

@@ -41,6 +41,11 @@ static int choose(bitcask *bc, const bitcask_merge_options *o, uint32_t active_i
     return BITCASK_OK;
   }
   for (i = 0; i < bc->files->n; i++) {
+    /* A copy would stand behind the damage, and its key be in doubt no more.  Who accepts that
+    ** loss merges the damaged file, too. */
+    if (f[i].file_id <= bc->doubt.file_id &&
+        !(o->kind == BITCASK_MERGE_FILES && contains_id(o, bc->doubt.file_id)))
+      continue;
     if (o->kind == BITCASK_MERGE_POLICY
             ? bc_policy_takes(&bc->opt, now, &f[i], i == 0)
             : f[i].file_id != active_id && contains_id(o, f[i].file_id)) {

@@ -287,6 +287,10 @@ bc_datafile *bc_continued(const bitcask *bc) {
   if (bc_state_read(&bc->state, &p, &generation) && last->id < p.active_id) return NULL;
   /* All of it is taken for stable: what was added would never be synced. */
   if (bc_state_stable(&bc->state, &stable) && last->id < stable.file_id) return NULL;
+  /* The same if it has lost its end: what was added in its place. */
+  if (bc_state_stable(&bc->state, &stable) && last->id == stable.file_id &&
+      atomic_load(&last->size) < stable.offset)
+    return NULL;
   return last;
 }
 
@@ -319,14 +323,22 @@ static void remove_checkpoint(bitcask *bc) {
   bitcask_buf_free(&path);
 }
 
+/* The highest file, if what follows its last record must be cut before there is another file:
+** under that it would be damage, and put all that is older in doubt. */
+static bc_datafile *newest_to_cut(const bitcask *bc) {
+  bc_datafile *last = bc->files->n ? bc->files->file[bc->files->n - 1] : NULL;
+  if (!last || last->has_hint || last->damaged) return NULL;
+  return bc_may_grow(&bc->outputs, last->id) ? NULL : last;
+}
+
 int bc_repair(bitcask *bc, bool alone, bitcask_error *err) {
-  bc_datafile *active = bc_continued(bc);
+  bc_datafile *active = bc_continued(bc), *newest = active ? active : newest_to_cut(bc);
   bitcask_error e = {0};
   bc_listing l;
   int rc = BITCASK_OK;
 
   if (bc->checkpoint_unfit) remove_checkpoint(bc);
-  if (active) rc = cut_tail(bc, active, err);
+  if (newest) rc = cut_tail(bc, newest, err);
   if (!rc && alone) {
     rc = bc_listing_read(&l, bc->env, bc->dir, err);
     if (rc) return rc;
@@ -334,6 +346,6 @@ int bc_repair(bitcask *bc, bool alone, bitcask_error *err) {
       bc_store_log(bc, "%s: repair put off: %s", bc->dir, e.text);
     bc_listing_release(&l);
   }
-  bc->repairs_due = false;
+  bc->repairs_due = rc != BITCASK_OK;
   return rc;
 }

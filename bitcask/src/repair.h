@@ -25,7 +25,7 @@ int bc_rewrite_unsynced(bitcask *bc, bitcask_error *err);
 ** With the write lock, after a catch-up to the end: cut torn tails, rebuild
 ** hints that are missing and should be there, remove unfinished hints, and merge inputs that
 ** basho/bitcask marked for deletion if all that they hold is superseded.  A tail
-** that cannot be cut from the file that will be continued is an error; the
+** that cannot be cut from the highest file is an error; the
 ** rest is left as it is, and told to the log.  `alone`: the merge lock was taken
 ** before the catch-up; without it only the active file is touched, for an output
 ** that has grown since must not be cut to what was seen of it.

@@ -16,8 +16,11 @@
 
 enum {
   CRC_BLOCK = 4096,
-  ONE_BIT_KEY = 256,       /* bytes of a key in which a flipped bit is looked for */
-  ONE_BIT_LIMIT = 1 << 20, /* bytes of a record up to which a flipped length bit is looked for */
+  SECTOR_SZ = 512,
+  LARGE_SECTOR_SZ = 4096,
+  LOCATE_LIMIT = 64 << 20, /* bytes of a record in which one changed byte is looked for */
+  LENGTHS_LIMIT = 1 << 20, /* ... if the changed byte is one of its lengths */
+  FIXED_VALUE_SZ = 64,     /* bytes of a value that are kept with the changed byte put right */
   LONELY_LIMIT = 1 << 20   /* bytes skipped after which a record must be followed by another */
 };
 
@@ -25,13 +28,11 @@ typedef struct scanner {
   bc_reader r;
   bc_scan *scan;
   bitcask_error *err;
-  /* CRC of the bytes from crc_base to each block boundary, made at the first
-  ** search: with them the CRC of any range costs at most two blocks. */
+  /* CRC of the bytes from crc_base to each block boundary: with them the CRC of any
+  ** range costs at most two blocks. */
   uint32_t *crcs;
-  size_t n_crcs;
   uint64_t crc_base;
-  uint8_t fixed[BC_RECORD_HEADER_SZ + ONE_BIT_KEY]; /* a header and a key, one bit put right */
-  size_t n_fixed;
+  bitcask_buf fixed; /* see `located` */
 } scanner;
 
 static int decode_at(scanner *s, uint64_t at, bc_decode *what, bc_found *out) {
@@ -58,7 +59,36 @@ static int decode_at(scanner *s, uint64_t at, bc_decode *what, bc_found *out) {
   return BITCASK_OK;
 }
 
-/* --------------------------------------------------- resynchronisation */
+/* ------------------------------------------------------- CRCs of ranges */
+
+/* Have the CRCs of all blocks from `base`, or from before it, to the limit.  A scan goes
+** back to the beginning of a batch after it has looked through it, so `base` can be below
+** that of an earlier call: then they are made anew. */
+static int make_crcs(scanner *s, uint64_t base) {
+  size_t n = (size_t)((s->r.limit - base) / CRC_BLOCK) + 1;
+  const uint8_t *p;
+  uint32_t crc = 0;
+  uint64_t got;
+  int rc;
+
+  if (s->crcs && s->crc_base <= base) return BITCASK_OK;
+  free(s->crcs);
+  s->crc_base = base;
+  s->crcs = malloc(n * sizeof *s->crcs);
+  if (!s->crcs) return bc_err_nomem(s->err);
+  for (size_t i = 0; i < n; i++) {
+    s->crcs[i] = crc;
+    if (i + 1 == n) break;
+    rc = bc_reader_peek(&s->r, base + (uint64_t)i * CRC_BLOCK, CRC_BLOCK, &p, &got, s->err);
+    if (rc) {
+      free(s->crcs);
+      s->crcs = NULL;
+      return rc;
+    }
+    crc = bc_crc32(crc, p, CRC_BLOCK);
+  }
+  return BITCASK_OK;
+}
 
 /* CRC of the bytes from crc_base up to `to`. */
 static int crc_upto(scanner *s, uint64_t to, uint32_t *out) {
@@ -70,126 +100,188 @@ static int crc_upto(scanner *s, uint64_t to, uint32_t *out) {
   return rc;
 }
 
-static int make_crcs(scanner *s, uint64_t base) {
-  uint64_t at, n;
+static int crc_of_range(scanner *s, uint64_t from, uint64_t to, uint32_t *out) {
   const uint8_t *p;
-  uint32_t crc = 0;
-  size_t i;
+  uint32_t before, after;
+  uint64_t n;
   int rc;
 
-  if (s->crcs) return BITCASK_OK;
-  s->crc_base = base;
-  s->n_crcs = (size_t)((s->r.limit - base) / CRC_BLOCK) + 1;
-  s->crcs = malloc(s->n_crcs * sizeof *s->crcs);
-  if (!s->crcs) return bc_err_nomem(s->err);
-  for (i = 0; i < s->n_crcs; i++) {
-    s->crcs[i] = crc;
-    at = base + (uint64_t)i * CRC_BLOCK;
-    if (i + 1 == s->n_crcs) break;
-    rc = bc_reader_peek(&s->r, at, CRC_BLOCK, &p, &n, s->err);
-    if (rc) return rc;
-    crc = bc_crc32(crc, p, CRC_BLOCK);
+  if (to - from <= 2 * CRC_BLOCK) {
+    rc = bc_reader_peek(&s->r, from, to - from, &p, &n, s->err);
+    if (!rc) *out = bc_crc32(0, p, (size_t)(to - from));
+    return rc;
   }
-  return BITCASK_OK;
+  rc = make_crcs(s, from);
+  if (!rc) rc = crc_upto(s, from, &before);
+  if (!rc) rc = crc_upto(s, to, &after);
+  if (!rc) *out = bc_crc32_suffix(before, after, to - from);
+  return rc;
 }
 
 /* Is there a valid record at `at`?  *end is behind it. */
 static int is_record(scanner *s, uint64_t at, bool *yes, uint64_t *end) {
-  uint8_t header[BC_RECORD_HEADER_SZ];
-  uint32_t before, after;
-  uint64_t n, size;
   const uint8_t *p;
+  uint32_t crc, stored;
+  uint64_t n, size;
   int rc;
 
   *yes = false;
   rc = bc_reader_peek(&s->r, at, BC_RECORD_HEADER_SZ, &p, &n, s->err);
   if (rc || n < BC_RECORD_HEADER_SZ) return rc;
-  memcpy(header, p, sizeof header);
-  size = bc_record_size(header);
+  size = bc_record_size(p);
+  stored = bc_get32(p);
   if (size > s->r.limit - at || size > UINT32_MAX) return BITCASK_OK;
   *end = at + size;
-  if (size <= 2 * CRC_BLOCK) {
-    rc = bc_reader_peek(&s->r, at, size, &p, &n, s->err);
-    if (!rc) *yes = bc_crc32(0, p + 4, (size_t)size - 4) == bc_get32(header);
-    return rc;
-  }
-  rc = crc_upto(s, at + 4, &before);
-  if (!rc) rc = crc_upto(s, *end, &after);
-  if (!rc) *yes = bc_crc32_suffix(before, after, size - 4) == bc_get32(header);
+  rc = crc_of_range(s, at + 4, *end, &crc);
+  *yes = !rc && crc == stored;
   return rc;
 }
 
-/* Is one flipped bit in the lengths or the key all that is wrong?  Then *end is
-** where the record really ends, and s->fixed its header and key. */
-static int one_bit_off(scanner *s, uint64_t bad, bool *yes, uint64_t *end) {
-  const uint8_t *p;
-  uint64_t n, size;
-  size_t head;
-  int rc = bc_reader_peek(&s->r, bad, sizeof s->fixed, &p, &n, s->err);
+/* --------------------------------------------------- the byte that is wrong */
 
-  *yes = false;
-  if (rc || n < BC_RECORD_HEADER_SZ) return rc;
-  s->n_fixed = n < sizeof s->fixed ? (size_t)n : sizeof s->fixed;
-  memcpy(s->fixed, p, s->n_fixed);
-  for (size_t bit = 8 * 8; bit < s->n_fixed * 8 && !*yes; bit++) {
-    s->fixed[bit / 8] ^= (uint8_t)(1u << bit % 8);
-    size = bc_record_size(s->fixed);
-    /* Bits of the value need not be found: the key is right without. */
-    if (bit / 8 >= BC_RECORD_HEADER_SZ + (size_t)bc_get16(s->fixed + 8)) return BITCASK_OK;
-    if (size <= s->r.limit - bad && size <= ONE_BIT_LIMIT) {
-      rc = bc_reader_peek(&s->r, bad, size, &p, &n, s->err);
-      if (rc) return rc;
-      *end = bad + size;
-      head = size < s->n_fixed ? (size_t)size : s->n_fixed;
-      *yes = bc_crc32(bc_crc32(0, s->fixed + 4, head - 4), p + head, (size_t)size - head) ==
-             bc_get32(s->fixed);
-    }
-    if (!*yes) s->fixed[bit / 8] ^= (uint8_t)(1u << bit % 8);
-  }
+/* A record in which one byte was changed.  s->fixed holds its header, its key and the
+** beginning of its value, with that byte put right. */
+typedef struct located {
+  bool found;
+  uint64_t size; /* of the record */
+  uint32_t crc;  /* its true CRC */
+} located;
+
+/* Does the log go on at `at`?  A change of one byte leaves what follows as it was; a record
+** that other damage follows is not taken for one with a single wrong byte. */
+static int goes_on(scanner *s, uint64_t at, bool *yes) {
+  uint64_t end;
+  *yes = at == s->r.limit;
+  return *yes ? BITCASK_OK : is_record(s, at, yes, &end);
+}
+
+/* Keep the record at `bad`: its lengths are those of `header`, its byte `at` was XORed
+** with `change`. */
+static int keep_fixed(scanner *s, uint64_t bad, const uint8_t *header, uint64_t at, uint8_t change,
+                      located *l) {
+  uint64_t n = BC_RECORD_HEADER_SZ + (uint64_t)bc_get16(header + 8) + FIXED_VALUE_SZ, got;
+  const uint8_t *p;
+  int rc;
+
+  l->size = bc_record_size(header);
+  if (n > l->size) n = l->size;
+  rc = bc_reader_peek(&s->r, bad, n, &p, &got, s->err);
+  s->fixed.size = 0;
+  if (!rc && bc_buf_append(&s->fixed, p, (size_t)n)) rc = bc_err_nomem(s->err);
+  if (rc) return rc;
+  if (at < n) s->fixed.data[at] ^= change;
+  l->crc = bc_get32(s->fixed.data);
+  l->found = true;
   return BITCASK_OK;
 }
 
-/* What is known of a bad record. */
-typedef enum extent {
-  EXTENT_UNKNOWN, /* nothing: maybe a torn write */
-  EXTENT_WHOLE,   /* its lengths lead to what comes next: all there, the value damaged */
-  EXTENT_FIXED    /* with one bit put right it is whole: see s->fixed */
-} extent;
-
-/* Tell of the damaged record at `bad`, `size` long, if its key is known. */
-static int tell_damaged(scanner *s, extent known, uint64_t bad, uint64_t size) {
-  const uint8_t *p = s->fixed;
-  uint64_t n = s->n_fixed;
-  uint32_t key_sz;
-  int rc = BITCASK_OK;
-
-  if (!s->scan->damaged || known == EXTENT_UNKNOWN || size > UINT32_MAX) return BITCASK_OK;
-  if (known == EXTENT_WHOLE) rc = bc_reader_peek(&s->r, bad, size, &p, &n, s->err);
-  if (rc) return rc;
-  key_sz = bc_get16(p + 8);
-  if (key_sz > n - BC_RECORD_HEADER_SZ) return BITCASK_OK;
-  return s->scan->damaged(s->scan->ctx, p + BC_RECORD_HEADER_SZ, key_sz, bad, (uint32_t)size);
-}
-
-/* The next valid record behind a bad one at `bad`; the limit if there is none. */
-static int resync(scanner *s, uint64_t bad, uint64_t *next, extent *known) {
+/* A changed byte that is none of the lengths. */
+static int locate_outside_lengths(scanner *s, uint64_t bad, const uint8_t *header, located *l) {
+  uint64_t size = bc_record_size(header), pos, n;
+  uint32_t syndrome;
   const uint8_t *p;
-  uint64_t n, at, end;
-  bool yes;
+  uint8_t change;
+  bool plausible;
   int rc;
 
-  rc = one_bit_off(s, bad, &yes, next);
-  *known = yes ? EXTENT_FIXED : EXTENT_UNKNOWN;
-  if (rc || yes) return rc;
-  /* If only key or value are damaged the lengths still lead to the next one.
-  ** Asked first, lest a record inside a damaged value be taken for one. */
+  if (size > s->r.limit - bad || size > LOCATE_LIMIT) return BITCASK_OK;
+  rc = goes_on(s, bad + size, &plausible);
+  if (rc || !plausible) return rc;
+  rc = bc_reader_peek(&s->r, bad, size, &p, &n, s->err);
+  if (rc) return rc;
+  syndrome = bc_crc32(0, p + 4, (size_t)size - 4) ^ bc_get32(header);
+  for (unsigned i = 0; i < 4; i++) { /* in the CRC itself */
+    uint32_t byte = syndrome >> (24 - 8 * i);
+    if (byte << (24 - 8 * i) == syndrome && byte < 256)
+      return keep_fixed(s, bad, header, i, (uint8_t)byte, l);
+  }
+  if (!bc_crc32_locate(syndrome, size - 4, &pos, &change)) return BITCASK_OK;
+  /* The lengths are right, or what follows would not have been found. */
+  if (pos + 4 >= 8 && pos + 4 < BC_RECORD_HEADER_SZ) return BITCASK_OK;
+  return keep_fixed(s, bad, header, pos + 4, change, l);
+}
+
+/* Is this what the header at `bad` was before one byte of its lengths was changed? */
+static int try_lengths(scanner *s, uint64_t bad, const uint8_t *header, bool *yes) {
+  uint64_t size = bc_record_size(header), n;
+  const uint8_t *p;
+  uint32_t crc;
+  int rc;
+
+  *yes = false;
+  if (size > s->r.limit - bad || size > LENGTHS_LIMIT) return BITCASK_OK;
+  rc = goes_on(s, bad + size, yes);
+  if (rc || !*yes) return rc;
+  rc = bc_reader_peek(&s->r, bad, size, &p, &n, s->err);
+  if (rc) return rc;
+  crc = bc_crc32(0, header + 4, BC_RECORD_HEADER_SZ - 4);
+  crc = bc_crc32(crc, p + BC_RECORD_HEADER_SZ, (size_t)size - BC_RECORD_HEADER_SZ);
+  *yes = crc == bc_get32(header);
+  return BITCASK_OK;
+}
+
+/* Is one changed byte all that is wrong with the record at `bad`? */
+static int locate(scanner *s, uint64_t bad, located *l) {
+  uint8_t header[BC_RECORD_HEADER_SZ];
+  const uint8_t *p;
+  uint64_t n;
+  bool yes;
+  int rc = bc_reader_peek(&s->r, bad, BC_RECORD_HEADER_SZ, &p, &n, s->err);
+
+  l->found = false;
+  if (rc || n < BC_RECORD_HEADER_SZ) return rc;
+  memcpy(header, p, sizeof header);
+  rc = locate_outside_lengths(s, bad, header, l);
+  for (unsigned at = 8; at < BC_RECORD_HEADER_SZ && !rc && !l->found; at++) {
+    for (unsigned change = 1; change < 256 && !rc && !l->found; change++) {
+      header[at] ^= (uint8_t)change;
+      rc = try_lengths(s, bad, header, &yes);
+      if (!rc && yes) rc = keep_fixed(s, bad, header, at, (uint8_t)change, l);
+      header[at] ^= (uint8_t)change;
+    }
+  }
+  return rc;
+}
+
+/* The record as it was; of its value only the beginning is there. */
+static void fixed_record(const scanner *s, const located *l, bc_record *r) {
+  const uint8_t *p = s->fixed.data;
+  r->crc = l->crc;
+  r->tstamp = bc_get32(p + 4);
+  r->key_sz = bc_get16(p + 8);
+  r->value_sz = (uint32_t)(l->size - BC_RECORD_HEADER_SZ - r->key_sz);
+  r->key = p + BC_RECORD_HEADER_SZ;
+  r->value = r->key + r->key_sz;
+}
+
+static bool fixed_is_tombstone(const scanner *s, const bc_record *r) {
+  size_t there = s->fixed.size - BC_RECORD_HEADER_SZ - r->key_sz;
+  return bc_is_tombstone(r->value, there);
+}
+
+/* --------------------------------------------------- resynchronisation */
+
+/* Bytes that are no valid record. */
+typedef struct gap {
+  uint64_t next;   /* the next valid record behind them; the limit if there is none */
+  located located; /* found: they are one record, and it is known which */
+} gap;
+
+static int resync(scanner *s, uint64_t bad, gap *g) {
+  const uint8_t *p;
+  uint64_t n, at, end, ignored;
+  bool yes = false;
+  int rc = locate(s, bad, &g->located);
+
+  g->next = bad + g->located.size;
+  if (rc || g->located.found) return rc;
+  /* If the lengths are right they lead to the next record.  Asked first, so that a record
+  ** inside a damaged value is not taken for one. */
   rc = bc_reader_peek(&s->r, bad, BC_RECORD_HEADER_SZ, &p, &n, s->err);
   if (rc) return rc;
   if (n >= BC_RECORD_HEADER_SZ && bc_record_size(p) <= s->r.limit - bad) {
-    *next = bad + bc_record_size(p);
-    yes = *next == s->r.limit;
-    rc = yes ? BITCASK_OK : is_record(s, *next, &yes, &end);
-    if (yes) *known = EXTENT_WHOLE;
+    g->next = bad + bc_record_size(p);
+    rc = goes_on(s, g->next, &yes);
     if (rc || yes) return rc;
   }
   rc = make_crcs(s, bad);
@@ -199,77 +291,14 @@ static int resync(scanner *s, uint64_t bad, uint64_t *next, extent *known) {
     /* One in 2^32 places of garbage has a valid CRC: far from the damage, a
     ** record counts only if it does not stand alone. */
     if (at - bad > LONELY_LIMIT && end < s->r.limit) {
-      uint64_t ignored;
       rc = is_record(s, end, &yes, &ignored);
       if (rc || !yes) continue;
     }
-    *next = at;
+    g->next = at;
     return BITCASK_OK;
   }
-  *next = s->r.limit;
+  g->next = s->r.limit;
   return rc;
-}
-
-/* ------------------------------------------------------------- batches */
-
-typedef struct batch {
-  uint64_t first; /* of its records */
-  uint64_t end;   /* behind them */
-  uint64_t after; /* behind the last byte that belongs to it */
-  bool complete;  /* all there, every CRC right */
-} batch;
-
-static int check_batch(scanner *s, const bc_marker *m, batch *b) {
-  uint64_t at = b->first;
-  uint32_t crc = 0, count = 0;
-  bc_decode what;
-  bc_found f;
-  int rc;
-
-  b->complete = false;
-  while (at < b->end) {
-    rc = decode_at(s, at, &what, &f);
-    if (rc) return rc;
-    if (what != BC_DECODE_OK || f.total_sz > b->end - at) return BITCASK_OK;
-    crc = bc_batch_crc(crc, f.record.crc);
-    count++;
-    at += f.total_sz;
-  }
-  b->complete = crc == m->crc && count == m->count;
-  return BITCASK_OK;
-}
-
-/* Find the END that belongs to the OPEN marker before b->first. */
-static int find_end(scanner *s, batch *b, bc_marker *m, bool *found) {
-  uint64_t at = b->first, next;
-  extent known;
-  bc_decode what;
-  bc_found f;
-  int rc;
-
-  *found = false;
-  while (at < s->r.limit) {
-    rc = decode_at(s, at, &what, &f);
-    if (rc) return rc;
-    if (what != BC_DECODE_OK) {
-      if (at >= s->scan->stable) return BITCASK_OK;
-      rc = resync(s, at, &next, &known);
-      if (rc) return rc;
-      at = next;
-      continue;
-    }
-    if (f.marker) {
-      if (bc_marker_decode(&f.record, m) && m->kind == BC_MARKER_END &&
-          m->length == at - b->first) {
-        b->end = at;
-        b->after = at + f.total_sz;
-        *found = true;
-      }
-      return BITCASK_OK; /* any other marker: the OPEN one was never closed */
-    }
-    at += f.total_sz;
-  }
-  return BITCASK_OK;
 }
 
 /* Was the byte at `at` known to be on stable storage?  Then no crash has touched
@@ -278,44 +307,178 @@ static bool was_stable(const scanner *s, uint64_t at) {
   return s->scan->stable != BC_STABLE_UNKNOWN && at < s->scan->stable;
 }
 
-/* The extent of the batch that the marker `f` begins.  *counts is false if it
-** must be ignored: then the file ends before it. */
-static int find_batch(scanner *s, const bc_found *f, const bc_marker *begin, batch *b,
-                      bool *counts) {
-  bc_marker m = *begin;
-  bool found = m.kind == BC_MARKER_BATCH && m.length <= s->r.limit - (f->offset + f->total_sz);
-  int rc = BITCASK_OK;
+/* Has the file lost its end, so that the record at `at`, of which `size` bytes or more
+** should be there, is not whole?  Then the log is an earlier state of itself. */
+static bool is_cut(const scanner *s, uint64_t at, uint64_t size) {
+  uint64_t limit = s->r.limit;
+  if (!was_stable(s, at) || !s->scan->newest) return false;
+  if (s->scan->stable != BC_ALL_STABLE) return limit < s->scan->stable;
+  return size > limit - at;
+}
 
-  b->first = f->offset + f->total_sz;
-  if (found) b->end = b->after = b->first + m.length;
-  if (m.kind == BC_MARKER_OPEN) rc = find_end(s, b, &m, &found);
-  if (!rc && found) rc = check_batch(s, &m, b);
-  if (rc) return rc;
-  if (!found) {
-    /* No end: torn, or never committed; unless it had been stable, and so had its
-    ** end, which is damaged.  Then its records were acknowledged, one and all. */
-    b->after = b->first;
-    *counts = was_stable(s, f->offset);
-  } else {
-    *counts = b->complete || b->after <= s->scan->stable;
+/* A sector of the disk may have got the content of another one, with valid records in it: then
+** the damage shows at its ends alone.  If damage from `from` to `to` lies over one boundary of
+** sectors, what follows in the sector may stand in place of something else. */
+static uint64_t end_of_sector(uint64_t from, uint64_t to) {
+  uint64_t boundary = (to - 1) / SECTOR_SZ * SECTOR_SZ;
+  if (boundary <= from || boundary - SECTOR_SZ > from) return to;
+  boundary += boundary % LARGE_SECTOR_SZ ? SECTOR_SZ : LARGE_SECTOR_SZ;
+  return boundary > to ? boundary : to;
+}
+
+static int tell_doubt(scanner *s, uint64_t from, uint64_t to) {
+  to = end_of_sector(from, to);
+  if (to > s->r.limit) to = s->r.limit;
+  return s->scan->doubt ? s->scan->doubt(s->scan->ctx, from, to - from) : BITCASK_OK;
+}
+
+static int tell_located(scanner *s, uint64_t bad, const located *l) {
+  bc_record r;
+
+  if (!s->scan->damaged) return BITCASK_OK;
+  fixed_record(s, l, &r);
+  return s->scan->damaged(s->scan->ctx, r.key, r.key_sz, bad, (uint32_t)l->size,
+                          fixed_is_tombstone(s, &r));
+}
+
+/* ------------------------------------------------------------- batches */
+
+typedef struct batch {
+  uint64_t first; /* of its records */
+  uint64_t end;   /* behind them */
+  uint64_t after; /* behind the last byte that belongs to it */
+  bool found;     /* `end` is known */
+  bool complete;  /* all there, every CRC right */
+  bool known;     /* all there: of those that are not right it is known which they are */
+} batch;
+
+/* With `mends`, records in which one byte is wrong count with what they were. */
+static int sum_batch(scanner *s, const bc_marker *m, const batch *b, bool mends, bool *fits) {
+  uint64_t at = b->first;
+  uint32_t crc = 0, count = 0;
+  bc_decode what;
+  located l;
+  bc_found f = {0};
+  int rc;
+
+  *fits = false;
+  while (at < b->end) {
+    rc = decode_at(s, at, &what, &f);
+    l = (located){what == BC_DECODE_OK, f.total_sz, f.record.crc};
+    if (!rc && !l.found && mends) rc = locate(s, at, &l);
+    if (rc || !l.found || l.size > b->end - at) return rc;
+    crc = bc_batch_crc(crc, l.crc);
+    count++;
+    at += l.size;
+  }
+  *fits = crc == m->crc && count == m->count;
+  return BITCASK_OK;
+}
+
+/* Is that an END of the batch? */
+static void try_end(batch *b, uint64_t at, uint64_t size, const bc_record *r, bc_marker *m) {
+  if (!bc_marker_decode(r, m) || m->kind != BC_MARKER_END || m->length != at - b->first) return;
+  b->end = at;
+  b->after = at + size;
+  b->found = true;
+}
+
+/* Find the END that belongs to the OPEN marker before b->first. */
+static int find_end(scanner *s, batch *b, bc_marker *m) {
+  uint64_t at = b->first;
+  bc_decode what;
+  bc_record r;
+  bc_found f;
+  gap g;
+  int rc;
+
+  while (at < s->r.limit) {
+    rc = decode_at(s, at, &what, &f);
+    if (rc) return rc;
+    if (what == BC_DECODE_OK) {
+      if (f.marker) try_end(b, at, f.total_sz, &f.record, m);
+      if (f.marker) return BITCASK_OK; /* any other marker: the OPEN one was never closed */
+      at += f.total_sz;
+      continue;
+    }
+    if (at >= s->scan->stable) return BITCASK_OK;
+    rc = resync(s, at, &g);
+    if (rc) return rc;
+    if (g.located.found) {
+      fixed_record(s, &g.located, &r);
+      if (bc_is_marker_key(r.key, r.key_sz)) try_end(b, at, g.located.size, &r, m);
+      if (b->found) return BITCASK_OK;
+    }
+    at = g.next;
   }
   return BITCASK_OK;
 }
 
+/* The extent of the batch that the marker `f` begins.  *counts is false if it
+** must be ignored: then the file ends before it. */
+static int find_batch(scanner *s, const bc_found *f, const bc_marker *begin, batch *b,
+                      bool *counts) {
+  uint64_t left;
+  bc_marker m = *begin;
+  int rc = BITCASK_OK;
+
+  *b = (batch){.first = f->offset + f->total_sz};
+  left = s->r.limit - b->first;
+  b->found = m.kind == BC_MARKER_BATCH && m.length <= left;
+  if (b->found) b->end = b->after = b->first + m.length;
+  if (m.kind == BC_MARKER_OPEN) rc = find_end(s, b, &m);
+  if (!rc && b->found) rc = sum_batch(s, &m, b, false, &b->complete);
+  if (rc) return rc;
+  if (!b->found) {
+    /* No end: torn, or never committed; unless it had been stable, and so had its
+    ** end, which is damaged.  Then its records were acknowledged, one and all. */
+    b->after = b->first;
+    *counts =
+        was_stable(s, f->offset) && !is_cut(s, b->first, m.kind == BC_MARKER_BATCH ? m.length : 0);
+    return BITCASK_OK;
+  }
+  *counts = b->complete || b->after <= s->scan->stable;
+  b->known = b->complete;
+  if (*counts && !b->complete) rc = sum_batch(s, &m, b, true, &b->known);
+  return rc;
+}
+
 /* ----------------------------------------------------------- the loop */
 
-static int deliver(scanner *s, const bc_found *f) { return s->scan->fn(s->scan->ctx, f); }
-
+/* What is at `at` is no record: *torn, or damage, and *next the next one. */
 static int skip_damage(scanner *s, uint64_t at, uint64_t *next, bool *torn) {
-  extent known;
-  int rc = resync(s, at, next, &known);
+  const uint8_t *p;
+  uint64_t n, size;
+  gap g;
+  int rc = resync(s, at, &g);
+
+  if (!rc) rc = bc_reader_peek(&s->r, at, BC_RECORD_HEADER_SZ, &p, &n, s->err);
   if (rc) return rc;
-  /* Nothing behind it: a torn tail, unless it is whole and had been stable. */
-  *torn = *next == s->r.limit && !(known != EXTENT_UNKNOWN && was_stable(s, at));
+  size = n < BC_RECORD_HEADER_SZ ? UINT64_MAX : bc_record_size(p);
+  *next = g.next;
+  /* Nothing behind it: a torn tail, unless it had been stable and the file has its end. */
+  *torn = g.next == s->r.limit && !g.located.found && (!was_stable(s, at) || is_cut(s, at, size));
   if (*torn) return BITCASK_OK;
-  rc = tell_damaged(s, known, at, *next - at);
-  if (!rc && s->scan->skipped) rc = s->scan->skipped(s->scan->ctx, at, *next - at);
+  rc = g.located.found ? tell_located(s, at, &g.located) : tell_doubt(s, at, g.next);
+  if (!rc && s->scan->skipped) rc = s->scan->skipped(s->scan->ctx, at, g.next - at);
   return rc;
+}
+
+/* At the marker `f`: the batch that it begins.  *ended: it does not count. */
+static int enter_batch(scanner *s, bc_found *f, const bc_marker *m, uint64_t *batch_end,
+                       bool *ended) {
+  bc_decode what;
+  batch b;
+  bool counts;
+  int rc = find_batch(s, f, m, &b, &counts);
+
+  *ended = !counts;
+  if (rc || !counts) return rc;
+  *batch_end = b.after;
+  /* Valid records may stand where others were: what the batch held is not known. */
+  if (!b.known) rc = tell_doubt(s, f->offset, b.found ? b.after : s->r.limit);
+  /* The look ahead may have moved the read-ahead buffer. */
+  return rc ? rc : decode_at(s, f->offset, &what, f);
 }
 
 /* One step: the record or gap at *at. *ended: nothing behind *at counts. */
@@ -324,36 +487,24 @@ static int step(scanner *s, uint64_t *at, uint64_t *batch_end, bool *ended) {
   bc_marker m;
   bc_found f;
   uint64_t next;
-  batch b;
-  bool counts;
   int rc;
 
   rc = decode_at(s, *at, &what, &f);
   if (rc) return rc;
   if (what != BC_DECODE_OK) {
-    if (*at >= s->scan->stable) {
-      *ended = true;
-      return BITCASK_OK;
-    }
+    *ended = *at >= s->scan->stable;
+    if (*ended) return BITCASK_OK;
     rc = skip_damage(s, *at, &next, ended);
     if (!rc && !*ended) *at = next;
     return rc;
   }
   if (f.marker && !s->scan->singly && *at >= *batch_end && bc_marker_decode(&f.record, &m) &&
       (m.kind == BC_MARKER_BATCH || m.kind == BC_MARKER_OPEN)) {
-    rc = find_batch(s, &f, &m, &b, &counts);
-    if (rc) return rc;
-    if (!counts) {
-      *ended = true;
-      return BITCASK_OK;
-    }
-    *batch_end = b.after;
-    /* The look ahead may have moved the read-ahead buffer. */
-    rc = decode_at(s, *at, &what, &f);
-    if (rc) return rc;
+    rc = enter_batch(s, &f, &m, batch_end, ended);
+    if (rc || *ended) return rc;
   }
   *at += f.total_sz;
-  return deliver(s, &f);
+  return s->scan->fn(s->scan->ctx, &f);
 }
 
 int bc_datafile_scan(bc_datafile *df, bc_scan *scan, bitcask_error *err) {
@@ -372,6 +523,7 @@ int bc_datafile_scan(bc_datafile *df, bc_scan *scan, bitcask_error *err) {
   }
   scan->end = at;
   bc_reader_release(&s.r);
+  bitcask_buf_free(&s.fixed);
   free(s.crcs);
   return rc;
 }

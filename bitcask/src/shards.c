@@ -313,12 +313,6 @@ int bc_shards_put(bc_shards *s, uint64_t hash, const void *key, size_t key_sz,
   return BITCASK_OK;
 }
 
-int bc_shards_has(bc_shards *s, uint64_t hash, const void *key, size_t key_sz, bool *has) {
-  int rc = apply_all(s);
-  *has = !rc && bc_keydir_get(part_of(s, hash)->keydir, hash, key, key_sz, NULL);
-  return rc;
-}
-
 /* -------------------------------------------------------------------- joining */
 
 void bc_shards_free(bc_shards *s) {

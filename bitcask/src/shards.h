@@ -32,9 +32,6 @@ int bc_shards_begin_file(bc_shards *s, uint32_t file_id, uint64_t bytes);
 int bc_shards_put(bc_shards *s, uint64_t hash, const void *key, size_t key_sz,
                   const bc_place *place);
 
-/* Is the key there?  Applies all that was handed over. */
-int bc_shards_has(bc_shards *s, uint64_t hash, const void *key, size_t key_sz, bool *has);
-
 /* With the store's `lock` exclusive and its keydir empty: what the parts hold is
 ** its keydir now, and counts in its files.  Frees `s`; BITCASK_NOMEM: not. */
 int bc_shards_join(bc_shards *s, bitcask *bc);

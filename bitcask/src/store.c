@@ -22,7 +22,11 @@ static void uncount_live(bitcask *bc, const bc_place *old) {
   bc->died += old->total_sz;
 }
 
-void bc_store_pin(bitcask *bc, bc_pin *pin, bc_keydir_view *view) {
+int bc_store_pin(bitcask *bc, bc_pin *pin, bc_keydir_view *view) {
+  pin->buried = bc->buried;
+  pin->buried_view = bc->buried ? bc_keydir_view_open(bc->buried) : NULL;
+  if (bc->buried && !pin->buried_view) return BITCASK_NOMEM;
+  pin->doubt = bc->doubt;
   pin->keydir = bc->keydir;
   pin->view = view;
   pin->files = bc_fileset_ref(bc->files);
@@ -32,6 +36,7 @@ void bc_store_pin(bitcask *bc, bc_pin *pin, bc_keydir_view *view) {
   if (pin->next) pin->next->link = &pin->next;
   bc->pins = pin;
   bc->snapshots++;
+  return BITCASK_OK;
 }
 
 void bc_store_unpin(bitcask *bc, bc_pin *pin) {
@@ -39,6 +44,7 @@ void bc_store_unpin(bitcask *bc, bc_pin *pin) {
   *pin->link = pin->next;
   if (pin->next) pin->next->link = pin->link;
   bc_keydir_view_close(pin->keydir, pin->view);
+  if (pin->buried_view) bc_keydir_view_close(pin->buried, pin->buried_view);
   bc_fileset_unref(pin->files);
   pin->view = NULL;
   pin->files = NULL;
@@ -77,6 +83,16 @@ static void note_change(bitcask *bc) {
   atomic_store_explicit(&bc->changes, n + 1, memory_order_release); /* nobody else writes it */
 }
 
+/* A newer record of a key ends the doubt about it.  (Only of one that is behind the damage
+** is this called: what stands before is loaded before anything is buried.) */
+static int exhume(bitcask *bc, const void *key, size_t key_sz) {
+  bc_place old;
+  bool had;
+  return bc->buried
+             ? bc_keydir_remove(bc->buried, bc_hash(bc, key, key_sz), key, key_sz, &old, &had)
+             : BITCASK_OK;
+}
+
 int bc_store_put(bitcask *bc, const void *key, size_t key_sz, const bc_place *place) {
   bc_datafile *df;
   bc_place old;
@@ -84,6 +100,7 @@ int bc_store_put(bitcask *bc, const void *key, size_t key_sz, const bc_place *pl
   int rc;
 
   note_change(bc);
+  if (exhume(bc, key, key_sz)) return BITCASK_NOMEM;
   rc = bc_keydir_put(bc->keydir, bc_hash(bc, key, key_sz), key, key_sz, place, &old, &had);
   if (rc) return rc;
   atomic_fetch_add_explicit(&bc->version, 1, memory_order_relaxed);
@@ -138,6 +155,7 @@ int bc_store_remove(bitcask *bc, const void *key, size_t key_sz) {
   int rc;
 
   note_change(bc);
+  if (exhume(bc, key, key_sz)) return BITCASK_NOMEM;
   rc = bc_keydir_remove(bc->keydir, bc_hash(bc, key, key_sz), key, key_sz, &old, &had);
   if (rc || !had) return rc;
   atomic_fetch_add_explicit(&bc->version, 1, memory_order_relaxed);
@@ -163,7 +181,30 @@ int bc_store_drop_file(bitcask *bc, uint32_t id, bitcask_error *err) {
   if (!fs) return bc_err_nomem(err);
   bc_fileset_unref(bc->files);
   bc->files = fs;
+  bc_store_find_doubt(bc);
   return BITCASK_OK;
+}
+
+void bc_store_find_doubt(bitcask *bc) {
+  bc->doubt = (bc_doubt){0};
+  for (size_t i = bc->files->n; i-- > 0 && bc->opt.damage == BITCASK_DAMAGE_REFUSE;) {
+    const bc_datafile *df = bc->files->file[i];
+    if (!df->doubt_to) continue;
+    bc->doubt = (bc_doubt){df->doubt_from, df->doubt_to, df->id};
+    break;
+  }
+  if (bc->doubt.to) return;
+  bc_keydir_free(bc->buried);
+  bc->buried = NULL;
+}
+
+int bc_store_tell_doubt(const bitcask *bc, const bc_doubt *d, bitcask_error *err) {
+  return bc_err_at(err, BITCASK_CORRUPT, d->file_id, d->from,
+                   "%s/%u.bitcask.data: %llu bytes at %llu are damaged, and the newest record of "
+                   "this key may have been among them; verify tells more, a merge accepts the "
+                   "loss, damage=ignore reads what is left",
+                   bc->dir, d->file_id, (unsigned long long)(d->to - d->from),
+                   (unsigned long long)d->from);
 }
 
 bc_datafile *bc_store_find(bitcask *bc, uint32_t id) {

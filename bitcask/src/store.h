@@ -26,6 +26,9 @@ typedef struct bc_pin {
   bc_keydir *keydir; /* that `view` belongs to */
   bc_keydir_view *view;
   bc_fileset *files;
+  bc_doubt doubt;
+  bc_keydir *buried; /* see struct bitcask; NULL: none */
+  bc_keydir_view *buried_view;
   _Atomic bc_pin_state state;
   uint64_t changes; /* the store's count at its moment */
   struct bc_pin *next, **link;
@@ -49,6 +52,12 @@ struct bitcask {
   pthread_rwlock_t lock;
   bc_keydir *keydir;
   bc_fileset *files;
+  bc_doubt doubt;         /* the highest of all files; always none under BITCASK_DAMAGE_IGNORE */
+  bc_keydir *buried;      /* keys whose newest record is a tombstone in doubt; NULL: none */
+  bc_position buried_for; /* end of the doubt that they were looked up for */
+  bool copies_damaged;    /* damage was found in the output of a merge that was followed */
+  uint64_t missing;    /* bytes that are gone from the end of the log, now; to be recovered from */
+  uint64_t lost;       /* the same, at any time while this handle was open */
   bc_position seen;    /* the log is in the keydir up to here */
   bc_outputs outputs;  /* as they were before the directory was listed; or all 0 */
   bc_position written; /* of them, at that time; file_id 0: not known */
@@ -77,7 +86,7 @@ struct bitcask {
   bool restored;             /* taken up, and not brought up to date yet */
   uint64_t restored_merges;  /* the state page's count in it */
   uint32_t restored_outputs; /* lowest id that may have become an output since; 0: none */
-  uint64_t lost;             /* keys in it that point into files that have gone */
+  uint64_t gone;             /* keys in it that point into files that have gone */
   bool checkpoint_unfit;     /* the one in the directory is to be removed */
   uint64_t save_least;       /* records that make one worth its cost */
   bc_saved_file *saved;      /* what it holds, ascending by id */
@@ -133,8 +142,23 @@ int bc_store_settle(bitcask *bc, bitcask_error *err);
 /* The same for a copy that a merge has made. */
 int bc_store_move(bitcask *bc, const void *key, size_t key_sz, const bc_place *place);
 
-/* With `lock` exclusive. */
-void bc_store_pin(bitcask *bc, bc_pin *pin, bc_keydir_view *view);
+/* With `lock` exclusive, after a change of the files or of what is known of them. */
+void bc_store_find_doubt(bitcask *bc);
+int bc_store_tell_doubt(const bitcask *bc, const bc_doubt *d, bitcask_error *err);
+/* BITCASK_CORRUPT if the place is in doubt: a newer record of its key may have been lost. */
+static inline int bc_store_check_place(const bitcask *bc, const bc_doubt *d, const bc_place *place,
+                                       bitcask_error *err) {
+  return bc_is_doubtful(d, place) ? bc_store_tell_doubt(bc, d, err) : BITCASK_OK;
+}
+/* The same for a key that is not in the keydir: it may have been written anew after its
+** deletion.  Else BITCASK_NOTFOUND. */
+static inline int bc_store_check_absent(const bitcask *bc, const bc_doubt *d, bool buried,
+                                        bitcask_error *err) {
+  return buried ? bc_store_tell_doubt(bc, d, err) : BITCASK_NOTFOUND;
+}
+
+/* With `lock` exclusive.  BITCASK_NOMEM: not pinned, and the view still the caller's. */
+int bc_store_pin(bitcask *bc, bc_pin *pin, bc_keydir_view *view);
 void bc_store_unpin(bitcask *bc, bc_pin *pin);
 
 /* Without it: put a pin aside; take it up again.  False: it is revoked, or out of

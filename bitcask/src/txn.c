@@ -131,7 +131,7 @@ int bitcask_txn_put(bitcask_txn *txn, const void *key, size_t key_sz, const void
 }
 
 /* Where the transaction sees a record of the key, expired or not.  BITCASK_OK,
-** BITCASK_NOTFOUND, BITCASK_IOERR. */
+** BITCASK_NOTFOUND, BITCASK_CORRUPT (in doubt), BITCASK_IOERR. */
 static int find(bitcask_txn *txn, uint64_t hash, const void *key, size_t key_sz, bc_place *out,
                 bitcask_error *err) {
   bitcask *bc = txn->bc;
@@ -141,8 +141,13 @@ static int find(bitcask_txn *txn, uint64_t hash, const void *key, size_t key_sz,
     return out->total_sz ? BITCASK_OK : BITCASK_NOTFOUND;
   }
   pthread_rwlock_rdlock(&bc->lock);
-  if (!bc_keydir_get(bc->keydir, hash, key, key_sz, out)) {
-    rc = bc_keydir_error(bc->keydir) ? bc_store_lost_keydir(bc, err) : BITCASK_NOTFOUND;
+  if (bc_keydir_get(bc->keydir, hash, key, key_sz, out)) {
+    rc = bc_store_check_place(bc, &bc->doubt, out, err);
+  } else if (bc_keydir_error(bc->keydir)) {
+    rc = bc_store_lost_keydir(bc, err);
+  } else {
+    rc = bc_store_check_absent(
+        bc, &bc->doubt, bc->buried && bc_keydir_get(bc->buried, hash, key, key_sz, NULL), err);
   }
   pthread_rwlock_unlock(&bc->lock);
   return rc;
@@ -161,8 +166,10 @@ int bitcask_txn_delete(bitcask_txn *txn, const void *key, size_t key_sz, bitcask
   hash = bc_hash(txn->bc, key, key_sz);
   /* An expired key is not there for its users, but a delete must still bury it:
   ** expiry may be switched off again. */
-  rc = find(txn, hash, key, key_sz, &place, err);
-  if (rc) return rc == BITCASK_NOTFOUND ? BITCASK_OK : rc;
+  rc = find(txn, hash, key, key_sz, &place, NULL);
+  if (rc == BITCASK_NOTFOUND) return BITCASK_OK;
+  /* In doubt: its deletion is what is sure from now on. */
+  if (rc && rc != BITCASK_CORRUPT) return find(txn, hash, key, key_sz, &place, err);
   rc = add_record(txn, hash, key, key_sz, NULL, 0, err);
   return rc ? rc : spill_if_large(txn, err);
 }
@@ -235,14 +242,38 @@ static int take_back(bitcask_txn *txn, uint64_t to, bitcask_error *err) {
   return rc;
 }
 
-/* sync=off: let the new file say how long the last one was (load.c). */
-static int write_link(bitcask_txn *txn, const bc_commit_point *before, bitcask_error *err) {
+/* With `lock`: the file below a new one, if nothing else says how long it is: not a hint, and
+** it will not grow any more. */
+static const bc_datafile *unhinted_below(const bitcask *bc, uint32_t id) {
+  bc_outputs o = {0};
+
+  (void)bc_state_outputs(&bc->state, &o);
+  for (size_t i = bc->files->n; i-- > 0;) {
+    const bc_datafile *df = bc->files->file[i];
+    if (df->id >= id || bc_may_grow(&o, df->id)) continue;
+    return df->has_hint || df->damaged ? NULL : df;
+  }
+  return NULL;
+}
+
+/* Let a new file say how long the one below it is: else nobody would know if that lost its end
+** (load.c). */
+static int write_link(bitcask_txn *txn, bitcask_error *err) {
   bitcask *bc = txn->bc;
   uint8_t marker[BC_MARKER_SZ];
+  bc_marker link = {.kind = BC_MARKER_LINK};
+  const bc_datafile *below;
   int rc;
 
-  bc_marker_encode(marker, txn->tstamp,
-                   &(bc_marker){BC_MARKER_LINK, before->committed, before->active_id, 0});
+  pthread_rwlock_rdlock(&bc->lock);
+  below = unhinted_below(bc, txn->df->id);
+  if (below) {
+    link.length = atomic_load(&below->size);
+    link.count = below->id;
+  }
+  pthread_rwlock_unlock(&bc->lock);
+  if (!below) return BITCASK_OK;
+  bc_marker_encode(marker, txn->tstamp, &link);
   rc = append(txn, &(struct iovec){marker, sizeof marker}, 1, 0, sizeof marker, err);
   if (rc) return rc;
   txn->point.committed = sizeof marker;
@@ -260,9 +291,8 @@ static int write_link(bitcask_txn *txn, const bc_commit_point *before, bitcask_e
 ** one if they would take it over its limit. */
 static int choose_file(bitcask_txn *txn, uint64_t size, bitcask_error *err) {
   bitcask *bc = txn->bc;
-  bc_commit_point before = txn->point;
   uint32_t id;
-  int rc;
+  int rc = BITCASK_OK;
 
   if (txn->point.committed && txn->point.committed + size > bc->opt.max_file_size) {
     /* An earlier prepare may have left its bytes in this file. */
@@ -275,11 +305,9 @@ static int choose_file(bitcask_txn *txn, uint64_t size, bitcask_error *err) {
     txn->df = NULL;
     /* A tombstone says what file it is in. */
     bc_txlog_retarget(txn->log, id);
-    rc = bc_open_active(bc, &txn->point, &txn->df, err);
-    if (!rc && bc->opt.sync == BITCASK_SYNC_OFF) rc = write_link(txn, &before, err);
-    return rc;
   }
-  return txn->df ? BITCASK_OK : bc_open_active(bc, &txn->point, &txn->df, err);
+  if (!txn->df) rc = bc_open_active(bc, &txn->point, &txn->df, err);
+  return !rc && !txn->point.committed ? write_link(txn, err) : rc;
 }
 
 static int write_spill(bitcask_txn *txn, bool end, bitcask_error *err) {

@@ -35,6 +35,8 @@ static int choose(bitcask *bc, bitcask_file_stat **out, size_t *n, bitcask_error
   pthread_rwlock_rdlock(&bc->lock);
   *out = f = malloc((bc->files->n + 1) * sizeof *f);
   for (size_t i = 0; f && i < bc->files->n; i++) {
+    /* A copy would stand behind the damage, and its key be in doubt no more. */
+    if (bc->files->file[i]->id <= bc->doubt.file_id) continue;
     bc_file_stat(bc->files->file[i], p.active_id, &f[(*n)++]);
   }
   pthread_rwlock_unlock(&bc->lock);
@@ -222,6 +224,10 @@ static int go_on(bitcask *bc, bc_session *s, bitcask_error *err) {
   bc_datafile *in = bc_store_find(bc, s->input);
   int rc;
 
+  if (in && s->input <= bc->doubt.file_id) {
+    bc_datafile_unref(in);
+    in = NULL;
+  }
   if (!in) return next_input(&c, s, s->input, &s->input);
   bc_copier_begin(&c);
   bc_copier_open(&c, in);

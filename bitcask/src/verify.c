@@ -24,7 +24,9 @@ typedef struct verifier {
   bitcask_snapshot *snap;
   uint64_t n_steps;
   uint32_t file_id;
-  bool stopped; /* by `report` */
+  bool keys_known;               /* of the file, by its hint or by the checkpoint */
+  uint64_t doubt_from, doubt_to; /* what was told of last */
+  bool stopped;                  /* by `report` */
 } verifier;
 
 static int tell(verifier *v, uint64_t offset, const char *text) {
@@ -46,15 +48,48 @@ static int on_record(void *ctx, const bc_found *f) {
   return step(ctx);
 }
 
-static int on_skipped(void *ctx, uint64_t offset, uint64_t n) {
-  char text[64];
-  snprintf(text, sizeof text, "%llu bytes are damaged", (unsigned long long)n);
-  return tell(ctx, offset, text);
+/* How many keys cannot be read because their newest record stands before this place? */
+static uint64_t count_doubtful(const verifier *v, uint64_t to) {
+  bc_doubt d = {0, to, v->file_id};
+  uint64_t n = 0, cursor = 0;
+  const void *key;
+  uint32_t key_sz;
+  bc_place place;
+
+  while (bc_keydir_view_next(v->snap->pin.view, &cursor, &key, &key_sz, &place)) {
+    n += bc_is_doubtful(&d, &place);
+  }
+  cursor = 0;
+  while (v->snap->pin.buried_view &&
+         bc_keydir_view_next(v->snap->pin.buried_view, &cursor, &key, &key_sz, &place)) {
+    n += bc_is_doubtful(&d, &place);
+  }
+  return n;
 }
 
-static int on_hint(void *ctx, const bc_hint_entry *e) {
-  (void)e;
-  return step(ctx);
+static int tell_doubt(verifier *v, uint64_t offset, uint64_t n) {
+  char text[160];
+  uint64_t keys = count_doubtful(v, offset + n);
+  snprintf(text, sizeof text,
+           "%llu bytes are damaged, and it is not known which keys they held: %llu key%s in doubt",
+           (unsigned long long)n, (unsigned long long)keys, keys == 1 ? " is" : "s are");
+  return tell(v, offset, text);
+}
+
+/* Told before the damage that it belongs to. */
+static int on_doubt(void *ctx, uint64_t offset, uint64_t n) {
+  verifier *v = ctx;
+  v->doubt_from = offset;
+  v->doubt_to = offset + n;
+  return v->keys_known ? BITCASK_OK : tell_doubt(v, offset, n);
+}
+
+static int on_skipped(void *ctx, uint64_t offset, uint64_t n) {
+  verifier *v = ctx;
+  char text[64];
+  if (!v->keys_known && v->doubt_from <= offset && offset + n <= v->doubt_to) return BITCASK_OK;
+  snprintf(text, sizeof text, "%llu bytes are damaged", (unsigned long long)n);
+  return tell(ctx, offset, text);
 }
 
 /* *size: of the data file, *gone if there is none of that name. */
@@ -73,10 +108,18 @@ static int size_on_disk(verifier *v, uint32_t id, uint64_t *size, bool *gone) {
   return rc;
 }
 
+static int tell_missing(verifier *v, uint64_t size, uint64_t was) {
+  char text[128];
+  snprintf(text, sizeof text, "the file has lost its end: it has %llu of %llu bytes",
+           (unsigned long long)size, (unsigned long long)was);
+  return tell(v, size, text);
+}
+
 static int verify_hint(verifier *v, const bc_datafile *df) {
   bitcask *bc = v->snap->bc;
   uint64_t size;
   bool there, gone;
+  bc_hint h;
   int rc;
 
   /* First the hint: from when it is there the file does not grow any more, be it
@@ -85,9 +128,13 @@ static int verify_hint(verifier *v, const bc_datafile *df) {
   if (rc || !there) return rc;
   rc = size_on_disk(v, df->id, &size, &gone);
   if (rc || gone) return rc;
-  rc = bc_hint_load(bc->env, bc->dir, df->id, size, on_hint, v, v->err);
-  if (rc == BITCASK_CORRUPT) rc = tell(v, 0, "the hint file does not fit the data file");
-  return rc == BITCASK_NOTFOUND ? BITCASK_OK : rc;
+  rc = bc_hint_open(&h, bc->env, bc->dir, df->id, size, bc->opt.mmap, v->err);
+  if (rc == BITCASK_NOTFOUND) return BITCASK_OK;
+  if (rc == BITCASK_CORRUPT) return tell(v, 0, "the hint file does not fit the data file");
+  if (rc) return rc;
+  if (h.end > size) rc = tell_missing(v, size, h.end);
+  bc_hint_close(&h);
+  return rc;
 }
 
 static int verify_records(verifier *v, bc_datafile *df) {
@@ -95,8 +142,13 @@ static int verify_records(verifier *v, bc_datafile *df) {
                   .stable = BC_ALL_STABLE,
                   .fn = on_record,
                   .skipped = on_skipped,
+                  .doubt = on_doubt,
                   .ctx = v};
-  int rc = bc_datafile_scan(df, &scan, v->err);
+  int rc;
+
+  v->keys_known = df->has_hint || !df->doubt_to;
+  v->doubt_from = v->doubt_to = 0;
+  rc = bc_datafile_scan(df, &scan, v->err);
   if (!rc && scan.end < scan.limit) rc = tell(v, scan.end, "the file ends in a damaged record");
   return rc;
 }
@@ -229,6 +281,26 @@ static int verify_keys(verifier *v) {
   return rc;
 }
 
+/* Has the log lost its end? */
+static int verify_end(verifier *v) {
+  bitcask *bc = v->snap->bc;
+  const bc_datafile *last;
+  uint64_t missing;
+  char text[160];
+
+  pthread_rwlock_rdlock(&bc->lock);
+  missing = bc->lost;
+  last = bc->files->n ? bc->files->file[bc->files->n - 1] : NULL;
+  v->file_id = last ? last->id : BITCASK_NO_FILE;
+  pthread_rwlock_unlock(&bc->lock);
+  if (!missing) return BITCASK_OK;
+  snprintf(text, sizeof text,
+           "the log has been longer: at least %llu bytes are gone from its end; what is left is an "
+           "earlier state of it",
+           (unsigned long long)missing);
+  return tell(v, last ? atomic_load(&last->size) : 0, text);
+}
+
 static int verify(verifier *v, bitcask *bc) {
   int rc = bitcask_snapshot_open(bc, NULL, &v->snap, v->err);
   if (rc) return rc;
@@ -236,6 +308,7 @@ static int verify(verifier *v, bitcask *bc) {
     rc = verify_file(v, v->snap->pin.files->file[i]);
   }
   if (!rc) rc = verify_keys(v);
+  if (!rc) rc = verify_end(v);
   /* Stopped by `report`, which knows that: no failure. */
   if (rc == BITCASK_INTERRUPT && v->stopped) rc = BITCASK_OK;
   bitcask_snapshot_close(v->snap);

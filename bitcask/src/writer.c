@@ -43,13 +43,17 @@ static int find_point(bitcask *bc, bc_commit_point *p, bitcask_error *err) {
   const bc_datafile *last = bc->files->n ? bc->files->file[bc->files->n - 1] : NULL;
   const bc_datafile *active = bc_continued(bc);
   bc_commit_point old = {0};
+  bc_position stable = {0, 0};
   uint64_t generation;
 
+  (void)bc_state_stable(&bc->state, &stable);
   p->tstamp = bc->newest_tstamp;
   p->committed = 0;
   if (bc_state_read(&bc->state, &old, &generation) && (!last || old.active_id > last->id)) {
     p->active_id = old.active_id; /* reserved, not made yet */
-    return BITCASK_OK;
+    /* Or removed by somebody: a new one of that id would be taken for stable. */
+    return stable.file_id == old.active_id && stable.offset ? bc_next_id(bc, &p->active_id, err)
+                                                            : BITCASK_OK;
   }
   if (active) {
     p->active_id = active->id;
@@ -98,6 +102,7 @@ static int recover(bitcask *bc, bitcask_error *err) {
     bc_publish_point(bc, &p);
     bc->unsynced = true;     /* what a dead writer left may not be synced, be it */
     bc->dir_unsynced = true; /* bytes or the name of a file */
+    bc->missing = 0;         /* the log begins anew behind what is left */
   }
   pthread_rwlock_unlock(&bc->lock);
   if (alone) bc_store_unlock_merge(bc);
@@ -114,7 +119,7 @@ static int enter_locked(bitcask *bc, bitcask_error *err) {
   if (e) return bc_err_os(err, e, "cannot make %s/%s", bc->dir, BC_STATE_NAME);
   rc = bc_lock_admit(&bc->state, bc->dir, &bc->admitted, &again, err);
   if (rc) return rc;
-  if (fresh || again || bc->repairs_due || bc_state_sync_failed(&bc->state) ||
+  if (fresh || again || bc->repairs_due || bc->missing || bc_state_sync_failed(&bc->state) ||
       bc_state_tail(&bc->state) != BC_TAIL_CLEAN) {
     return recover(bc, err);
   }

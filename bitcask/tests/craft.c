@@ -1,6 +1,7 @@
 #include "craft.h"
 
 #include "src/engine.h"
+#include "src/store.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -496,6 +497,24 @@ static size_t count_folded(bitcask *bc) {
   return n;
 }
 
+/* The keys of a directory with damage that puts some in doubt. */
+static int list_what_is_left(const bitcask *damaged, key_list *l, bitcask_error *e) {
+  bitcask_options o;
+  bitcask *bc;
+  int rc;
+
+  for (size_t i = 0; i < l->n; i++) free(l->keys[i].bytes);
+  l->n = 0;
+  craft_options(&o);
+  o.read_only = true;
+  o.damage = BITCASK_DAMAGE_IGNORE;
+  rc = bc_open_env(damaged->dir, &o, damaged->env, &bc, e);
+  if (rc) return rc;
+  rc = bitcask_list_keys(bc, collect_key, l, e);
+  bitcask_close(bc, NULL);
+  return rc;
+}
+
 const char *craft_dump(bitcask *bc) {
   static text t;
   key_list l = {0};
@@ -503,8 +522,10 @@ const char *craft_dump(bitcask *bc) {
   bitcask_error e = {0};
   size_t n_read = 0;
   int rc = bitcask_list_keys(bc, collect_key, &l, &e);
+  bool doubt = rc == BITCASK_CORRUPT;
 
   t.n = 0;
+  if (doubt) rc = list_what_is_left(bc, &l, &e);
   add(&t, "%s%s", rc ? "!list_keys: " : "", rc ? e.text : "");
   if (l.n) {
     qsort(l.keys, l.n, sizeof *l.keys, compare_keys);
@@ -524,9 +545,10 @@ const char *craft_dump(bitcask *bc) {
   }
   free(l.keys);
   bitcask_buf_free(&value);
-  if (count_folded(bc) != n_read) {
+  if (!doubt && count_folded(bc) != n_read) {
     add(&t, " !fold");
   }
+  if (doubt) add(&t, "(doubt)");
   return t.s;
 }
 

@@ -31,23 +31,33 @@ typedef struct places {
   size_t n;
 } places;
 
-static int collect(void *ctx, const bitcask_entry *e) {
-  places *p = ctx;
+static void collect(places *p, const bitcask_entry *e) {
   char *to = p->line[p->n++];
   for (uint32_t i = 0; i < e->key_sz; i++) to += sprintf(to, "%02x", ((const uint8_t *)e->key)[i]);
   sprintf(to, " %u %" PRIu64 " %u %u\n", e->file_id, e->offset, e->total_sz, e->tstamp);
-  return 0;
 }
 
 static int by_text(const void *a, const void *b) { return strcmp(a, b); }
 
 static size_t print_places(bitcask *bc, char *to) {
   static places p;
+  bitcask_snapshot *snap = NULL;
+  bitcask_iter *it = NULL;
+  bitcask_entry entry;
   bitcask_error e = {0};
   size_t n = 0;
+  int rc;
 
   p.n = 0;
-  CHECK_OK(bitcask_list_keys(bc, collect, &p, &e), &e);
+  CHECK_OK(bitcask_snapshot_open(bc, NULL, &snap, &e), &e);
+  CHECK_OK(bitcask_iter_open(snap, BITCASK_KEYS, &it, &e), &e);
+  while ((rc = bitcask_iter_next(it, &entry, &e)) != BITCASK_NOTFOUND) {
+    /* What is in doubt has a place all the same. */
+    CHECK(rc == BITCASK_OK || rc == BITCASK_CORRUPT);
+    if (entry.key) collect(&p, &entry);
+  }
+  bitcask_iter_close(it);
+  bitcask_snapshot_close(snap);
   qsort(p.line, p.n, sizeof p.line[0], by_text);
   for (size_t i = 0; i < p.n; i++) n += (size_t)sprintf(to + n, "%s", p.line[i]);
   return n;

@@ -134,14 +134,15 @@ typedef enum bitcask_damage_mode {
 ** those of basho/bitcask where it has the option.
 */
 typedef struct bitcask_options {
-  bool read_only;         /* false; true: write nothing at all, need no write permission */
-  bool create;            /* false; true: make the directory and its parents if missing */
-  bitcask_sync_mode sync; /* BITCASK_SYNC_FULL */
-  bool mmap;              /* true; false: read data files with pread */
-  bool verify;            /* true; false: do not check the CRC when a value is read */
+  bool read_only;             /* false; true: write nothing at all, need no write permission */
+  bool create;                /* false; true: make the directory and its parents if missing */
+  bitcask_sync_mode sync;     /* BITCASK_SYNC_FULL */
+  bool mmap;                  /* true; false: read data files with pread */
+  bool verify;                /* true; false: do not check the CRC when a value is read */
   bitcask_damage_mode damage; /* BITCASK_DAMAGE_REFUSE */
-  int timeout_ms;         /* 0; longest wait for another writer, by bitcask_put, bitcask_delete
-                             and bitcask_merge; negative: for ever */
+  int timeout_ms;         /* 0; longest wait for another writer's transaction (see bitcask_begin),
+                             by bitcask_put, bitcask_delete and bitcask_merge; negative: for
+                             ever */
   uint64_t max_file_size; /* 2 GiB, >= 1; bytes at which the active file is sealed */
 
   /* true: after commits, in small steps on the committing thread, whatever
@@ -283,15 +284,30 @@ int bitcask_sync(bitcask *bc, bitcask_error *err);
 /*
 ** Begin the write transaction of this process and directory.  Takes the
 ** directory's write lock, waiting up to `timeout_ms` (0: not at all; negative:
-** for ever) for another one in this process or in any other, then picks up
-** what others committed.  Held until publish or rollback.
+** for ever) for the transaction of another writer in this process or in any other, then
+** picks up what others committed.  Held until publish or rollback.
+** Whatever the timeout is, it waits for what needs the lock only for a moment: a sync, the
+** beginning of a merge or of a checkpoint, a repair, a close (for a minute at most); and
+** for a transaction that is prepared (for a second).
 **
-** BITCASK_BUSY      another writer kept the lock, or a live process of the
-**                   reference implementation has the directory open for writing
+** BITCASK_BUSY      the transaction of another writer kept the lock, or a live process of
+**                   the reference implementation has the directory open for writing
 ** BITCASK_READONLY  opened read-only, or the medium is
 ** BITCASK_FULL, BITCASK_IOERR (also: an earlier fdatasync failed), BITCASK_NOMEM
 */
 int bitcask_begin(bitcask *bc, int timeout_ms, bitcask_txn **out, bitcask_error *err);
+
+/* How to wait for another writer. */
+typedef struct bitcask_wait {
+  int timeout_ms;             /* as in bitcask_begin */
+  int (*progress)(void *ctx); /* may be NULL; called about every 50 ms; non-zero stops with
+                                 BITCASK_INTERRUPT */
+  void *progress_ctx;
+} bitcask_wait;
+
+/* The same for a caller who may want to stop waiting.  Errors: also BITCASK_INTERRUPT. */
+int bitcask_begin_wait(bitcask *bc, const bitcask_wait *wait, bitcask_txn **out,
+                       bitcask_error *err);
 
 /*
 ** Add a put or a delete to the transaction.  Nothing is visible to others
@@ -562,15 +578,15 @@ typedef struct bitcask_status_info {
   uint64_t files;
   uint64_t live_bytes;
   uint64_t dead_bytes;
-  uint64_t disk_bytes;   /* data and hint files */
-  uint64_t keydir_bytes; /* memory of the keydir, everything counted */
-  uint64_t snapshots;    /* open now on this handle */
-  uint64_t generation;   /* commits and merges seen */
+  uint64_t disk_bytes;    /* data and hint files */
+  uint64_t keydir_bytes;  /* memory of the keydir, everything counted */
+  uint64_t snapshots;     /* open now on this handle */
+  uint64_t generation;    /* commits and merges seen */
   uint64_t doubtful_keys; /* that cannot be read because of damage, see bitcask_damage_mode */
   uint64_t missing_bytes; /* at least so many bytes of the log's end are gone: what is read is an
                              earlier state, whole and consistent */
-  uint32_t active_file;  /* id, BITCASK_NO_FILE if there is none yet */
-  uint32_t writer_pid;   /* of the live process named in bitcask.write.lock, 0 if none */
+  uint32_t active_file;   /* id, BITCASK_NO_FILE if there is none yet */
+  uint32_t writer_pid;    /* of the live process named in bitcask.write.lock, 0 if none */
 } bitcask_status_info;
 
 int bitcask_status(bitcask *bc, bitcask_status_info *out, bitcask_error *err);

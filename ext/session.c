@@ -163,6 +163,13 @@ void vt_view_release(vt_view *view) {
 
 void vt_session_changed(vt_session *s) { s->view = NULL; }
 
+/*
+** SQLite releases its own lock before it tells a table of a ROLLBACK.  Another connection that
+** is granted that lock must not be refused because this one's transaction has some
+** microseconds to go; but nothing tells such a transaction from any other one.
+*/
+enum { GRACE_MS = 10 };
+
 /* Give the transaction the marks from `from` on that it does not have yet. */
 static int set_marks(vt_session *s, int from, bitcask_error *e) {
   int rc = BITCASK_OK;
@@ -174,14 +181,14 @@ static int set_marks(vt_session *s, int from, bitcask_error *e) {
 
 int vt_session_begin(vt_session *s, int timeout_ms, bitcask_error *e) {
   vt_wait w;
-  int slice_ms = 0;
+  bitcask_wait slice = {GRACE_MS, vt_wait_interrupted, &w};
   int rc;
   if (s->txn) {
     return BITCASK_OK;
   }
   vt_wait_init(&w, s->connection->db, timeout_ms);
-  while ((rc = bitcask_begin(s->engine->bc, slice_ms, &s->txn, e)) == BITCASK_BUSY) {
-    rc = vt_wait_next(&w, &slice_ms);
+  while ((rc = bitcask_begin_wait(s->engine->bc, &slice, &s->txn, e)) == BITCASK_BUSY) {
+    rc = vt_wait_next(&w, &slice.timeout_ms);
     if (rc != BITCASK_OK) {
       break;
     }

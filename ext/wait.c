@@ -75,8 +75,16 @@ void vt_wait_init(vt_wait *w, sqlite3 *db, int timeout_ms) {
   w->deadline_ms = 0;
 }
 
-int vt_wait_next(vt_wait *w, int *slice_ms) {
+/* The poll is begun when it is needed: mostly nobody waits. */
+static int ask(vt_wait *w) {
   bitcask_error ignored;
+  int rc = w->poll.db ? BITCASK_OK : vt_poll_begin(&w->poll, w->db, &ignored);
+  return rc == BITCASK_OK && vt_poll_interrupted(&w->poll) ? BITCASK_INTERRUPT : rc;
+}
+
+int vt_wait_interrupted(void *wait) { return ask(wait) != BITCASK_OK; }
+
+int vt_wait_next(vt_wait *w, int *slice_ms) {
   int64_t left;
   int rc;
   if (!w->started) {
@@ -90,12 +98,9 @@ int vt_wait_next(vt_wait *w, int *slice_ms) {
   if (left <= 0) {
     return BITCASK_BUSY;
   }
-  rc = w->poll.db ? BITCASK_OK : vt_poll_begin(&w->poll, w->db, &ignored);
+  rc = ask(w);
   if (rc != BITCASK_OK) {
     return rc;
-  }
-  if (vt_poll_interrupted(&w->poll)) {
-    return BITCASK_INTERRUPT;
   }
   *slice_ms = left < SLICE_MS ? (int)left : SLICE_MS;
   return BITCASK_OK;

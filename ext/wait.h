@@ -42,6 +42,8 @@ void vt_wait_init(vt_wait *w, sqlite3 *db, int timeout_ms);
 ** BITCASK_INTERRUPT; BITCASK_NOMEM.
 */
 int vt_wait_next(vt_wait *w, int *slice_ms);
+/* For the engine's own waiting: a vt_wait as the context of bitcask_wait. */
+int vt_wait_interrupted(void *wait);
 void vt_wait_release(vt_wait *w);
 
 #endif

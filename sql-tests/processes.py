@@ -331,6 +331,46 @@ def test_waiting_can_be_interrupted():
         assert len(rows(db)) == 2
 
 
+def commit_often(n, ending):
+    """In another process: transactions in one database file, without a busy timeout.  Prints how
+    many the table refused after SQLite had granted its own lock."""
+    db = connect("shared.db", ", sync=off")
+    db.execute("PRAGMA synchronous = off")
+    db.execute("PRAGMA busy_timeout = 0")
+    refused = done = 0
+    while done < n:
+        try:
+            db.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            time.sleep(0.0001)
+            continue
+        try:
+            db.execute("REPLACE INTO kv VALUES (?, 'x')", (str(done % 100),))
+            done += 1
+        except sqlite3.OperationalError:
+            refused += 1
+        try:
+            db.execute(ending)
+        except sqlite3.OperationalError:
+            db.execute("ROLLBACK")
+    print(refused)
+
+
+def refused_of(n_each, ending):
+    db = connect("shared.db", ", sync=off")
+    assert db.execute("PRAGMA journal_mode = wal").fetchone() == ("wal",)
+    db.close()
+    command = [sys.executable, os.path.abspath(__file__), "--commit-often", str(n_each), ending]
+    others = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    return [other.communicate()[0].strip() for other in others]
+
+
+def test_who_may_begin_is_not_refused():
+    # SQLite releases its lock before it tells the table to publish, or to roll back.
+    assert refused_of(12000, "COMMIT") == ["0"] * 3
+    assert refused_of(4000, "ROLLBACK") == ["0"] * 3
+
+
 def test_no_update_is_lost_between_processes():
     n_processes, n_each = 4, 100
     db = connect()
@@ -609,5 +649,7 @@ def main(tests):
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         child(sys.argv[2])
+    elif sys.argv[1:2] == ["--commit-often"]:
+        commit_often(int(sys.argv[2]), sys.argv[3])
     else:
         sys.exit(main(globals()))

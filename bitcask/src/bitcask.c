@@ -177,7 +177,7 @@ static void repair_now(bitcask *bc) {
   bitcask_error e = {0};
   int rc;
   if (bc->opt.read_only || !bc->repairs_due) return;
-  rc = bc_writer_enter(bc, 0, &e);
+  rc = bc_writer_enter(bc, NULL, &e);
   if (!rc) bc_writer_leave(bc);
   if (rc && rc != BITCASK_BUSY) bc_store_log(bc, "%s: not repaired: %s", bc->dir, e.text);
 }
@@ -229,7 +229,7 @@ int bitcask_open(const char *dir, const bitcask_options *o, bitcask **out, bitca
 ** is writing: then it is synced all the same. */
 static int sync_quietly(bitcask *bc, bitcask_error *err) {
   bitcask_error e = {0};
-  int rc = bc_writer_enter(bc, 0, &e);
+  int rc = bc_writer_enter(bc, NULL, &e);
   if (rc == BITCASK_BUSY) {
     rc = bc_refresh(bc, err); /* files that others have begun are to be synced, too */
     return rc ? rc : bc_sync_unstable(bc, err);

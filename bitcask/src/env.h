@@ -23,7 +23,10 @@ enum {
   BC_OPEN_WRITE = 1,     /* for reading and writing */
   BC_OPEN_CREATE = 2,    /* make it (mode 0666 & umask) if it is not there */
   BC_OPEN_EXCLUSIVE = 4, /* with CREATE: EEXIST if it is there */
-  BC_OPEN_PRIVATE = 8    /* with CREATE: mode 0600 */
+  BC_OPEN_PRIVATE = 8,   /* with CREATE: mode 0600 */
+  BC_OPEN_LOCKS = 16     /* for kernel locks: a forked child gets none of them, and a descriptor
+                            that is good for nothing but to be closed.  Not to be mapped: a
+                            child's copy of the mapping would keep the locks */
 };
 
 typedef struct bc_stat {
@@ -31,6 +34,7 @@ typedef struct bc_stat {
   uint64_t inode;
   uint32_t mode; /* st_mode */
   int64_t mtime_secs;
+  uint64_t device; /* with the inode: which file it is, for as long as anybody has it open */
 } bc_stat;
 
 typedef enum bc_lock_kind { BC_UNLOCK, BC_LOCK_SHARED, BC_LOCK_EXCLUSIVE } bc_lock_kind;
@@ -58,6 +62,7 @@ struct bc_env {
   int (*size)(void *ctx, int fd, uint64_t *size);
 
   int (*stat)(void *ctx, const char *path, bc_stat *out);
+  int (*fstat)(void *ctx, int fd, bc_stat *out);
   /* A directory may take the place of an empty one. */
   int (*rename)(void *ctx, const char *from, const char *to);
   /* One more name for a file, on the same file system. */

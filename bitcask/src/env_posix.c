@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,24 +20,121 @@
 
 #include "env.h"
 
+/* -------------------------------------------------------------------- locks and fork */
+
+/*
+** An open-file-description lock lasts as long as anybody has the open file: a child that was
+** forked, and did not exec, would keep the lock of a parent that is killed.  So each
+** child gives up the descriptors that carry locks, before fork() returns in it.  The
+** numbers stay taken until the child closes them: what else could they mean by then?
+*/
+static struct {
+  pthread_mutex_t mutex;
+  int *fd;
+  size_t n, cap;
+  int spare;     /* of no use; put in the place of each */
+  bool is_known; /* the handlers are */
+} carriers = {.mutex = PTHREAD_MUTEX_INITIALIZER, .spare = -1};
+
+static void before_fork(void) { pthread_mutex_lock(&carriers.mutex); }
+static void after_fork(void) { pthread_mutex_unlock(&carriers.mutex); }
+
+static void after_fork_in_child(void) {
+  for (size_t i = 0; i < carriers.n; i++) {
+    if (dup3(carriers.spare, carriers.fd[i], O_CLOEXEC) < 0) close(carriers.fd[i]);
+  }
+  carriers.n = 0;
+  if (carriers.spare >= 0) close(carriers.spare);
+  carriers.spare = -1;
+  pthread_mutex_unlock(&carriers.mutex);
+}
+
+/* With the mutex.  When there is none there is no descriptor or memory to give back. */
+static void release_if_none(void) {
+  if (carriers.n) return;
+  if (carriers.spare >= 0) close(carriers.spare);
+  free(carriers.fd);
+  carriers.spare = -1;
+  carriers.fd = NULL;
+  carriers.cap = 0;
+}
+
+/* With the mutex: room for one more.  Errno value. */
+static int prepare_carrier(void) {
+  int *p = carriers.fd;
+  int e = carriers.is_known ? 0 : pthread_atfork(before_fork, after_fork, after_fork_in_child);
+
+  if (e) return e;
+  carriers.is_known = true;
+  if (carriers.spare < 0) carriers.spare = open("/", O_PATH | O_CLOEXEC);
+  if (carriers.spare < 0) return errno;
+  if (carriers.n == carriers.cap) {
+    p = realloc(p, (carriers.cap + 16) * sizeof *p);
+    if (!p) return ENOMEM;
+    carriers.fd = p;
+    carriers.cap += 16;
+  }
+  return 0;
+}
+
+/* With the mutex.  False: it is none. */
+static bool forget_carrier(int fd) {
+  size_t i = 0;
+  while (i < carriers.n && carriers.fd[i] != fd) i++;
+  if (i == carriers.n) return false;
+  carriers.fd[i] = carriers.fd[--carriers.n];
+  release_if_none();
+  return true;
+}
+
+/* --------------------------------------------------------------------------- files */
+
+static int open_retrying(const char *path, int oflags, mode_t mode) {
+  int fd;
+  do {
+    fd = open(path, oflags, mode);
+  } while (fd < 0 && errno == EINTR);
+  return fd;
+}
+
+/* In one with what a fork looks at. */
+static int open_carrier(const char *path, int oflags, mode_t mode, int *out) {
+  int fd = -1, e;
+  pthread_mutex_lock(&carriers.mutex);
+  e = prepare_carrier();
+  if (!e) fd = open_retrying(path, oflags, mode);
+  if (!e && fd < 0) e = errno;
+  if (!e) carriers.fd[carriers.n++] = *out = fd;
+  release_if_none(); /* after a failure */
+  pthread_mutex_unlock(&carriers.mutex);
+  return e;
+}
+
 static int posix_open(void *ctx, const char *path, unsigned flags, int *out) {
   int oflags = O_CLOEXEC | (flags & BC_OPEN_WRITE ? O_RDWR : O_RDONLY);
+  mode_t mode = flags & BC_OPEN_PRIVATE ? 0600 : 0666;
   int fd;
   (void)ctx;
   if (flags & BC_OPEN_CREATE) oflags |= O_CREAT;
   if (flags & BC_OPEN_EXCLUSIVE) oflags |= O_EXCL;
-  do {
-    fd = open(path, oflags, flags & BC_OPEN_PRIVATE ? 0600 : 0666);
-  } while (fd < 0 && errno == EINTR);
+  if (flags & BC_OPEN_LOCKS) return open_carrier(path, oflags, mode, out);
+  fd = open_retrying(path, oflags, mode);
   if (fd < 0) return errno;
   *out = fd;
   return 0;
 }
 
 static int posix_close(void *ctx, int fd) {
+  bool carries;
+  int e;
   (void)ctx;
+  pthread_mutex_lock(&carriers.mutex);
+  carries = forget_carrier(fd);
+  if (!carries) pthread_mutex_unlock(&carriers.mutex); /* closing a large file takes long */
   /* On Linux the descriptor is gone after EINTR too: no retry. */
-  return close(fd) && errno != EINTR ? errno : 0;
+  e = close(fd) && errno != EINTR ? errno : 0;
+  if (carries) pthread_mutex_unlock(&carriers.mutex);
+  return e;
 }
 
 static int posix_pread(void *ctx, int fd, void *buf, size_t n, uint64_t offset, size_t *got) {
@@ -118,15 +216,25 @@ static int posix_size(void *ctx, int fd, uint64_t *size) {
   return 0;
 }
 
+static int give_stat(const struct stat *st, bc_stat *out) {
+  *out = (bc_stat){.size = (uint64_t)st->st_size,
+                   .inode = (uint64_t)st->st_ino,
+                   .mode = (uint32_t)st->st_mode,
+                   .mtime_secs = (int64_t)st->st_mtime,
+                   .device = (uint64_t)st->st_dev};
+  return 0;
+}
+
 static int posix_stat(void *ctx, const char *path, bc_stat *out) {
   struct stat st;
   (void)ctx;
-  if (stat(path, &st)) return errno;
-  out->size = (uint64_t)st.st_size;
-  out->inode = (uint64_t)st.st_ino;
-  out->mode = (uint32_t)st.st_mode;
-  out->mtime_secs = (int64_t)st.st_mtime;
-  return 0;
+  return stat(path, &st) ? errno : give_stat(&st, out);
+}
+
+static int posix_fstat(void *ctx, int fd, bc_stat *out) {
+  struct stat st;
+  (void)ctx;
+  return fstat(fd, &st) ? errno : give_stat(&st, out);
 }
 
 static int posix_rename(void *ctx, const char *from, const char *to) {
@@ -352,6 +460,7 @@ const bc_env bc_env_posix = {
     .truncate = posix_truncate,
     .size = posix_size,
     .stat = posix_stat,
+    .fstat = posix_fstat,
     .rename = posix_rename,
     .link = posix_link,
     .unlink = posix_unlink,

@@ -372,14 +372,32 @@ static int find_bounds(bitcask *bc, bc_catch_up_to to, bounds *b, bitcask_error 
   return BITCASK_OK;
 }
 
+/* Does the log end where it is known to be on stable storage, with nothing half written in
+** it?  Then a writer that starts now has nothing to cut, and only appends. */
+static bool is_whole(const bitcask *bc, const bc_position *stable, const bc_listing *l) {
+  const bc_outputs *o = &bc->outputs;
+  const bc_listed *last = l->n ? &l->file[l->n - 1] : NULL;
+
+  if (o->last_id && o->synced.file_id <= o->last_id) return false;
+  if (!last || last->id < stable->file_id) return true;
+  return last->id == stable->file_id && last->size == stable->offset;
+}
+
 /* The last writer died between its append and its publish, or the machine has
 ** booted since the last one.  What stands at the end belongs to the log if it is
 ** valid: the next writer takes it in, too, and cuts the rest.  While it is read
-** no writer may start. */
-static bool hold_dead_tail(bitcask *bc, bc_catch_up_to to, bounds *b) {
+** no writer may start, and the writer waits for that (lock.h).  Where there is nothing to
+** cut no lock is taken: who only reads must be in nobody's way. */
+static bool hold_dead_tail(bitcask *bc, bc_catch_up_to to, const bc_position *stable, bounds *b,
+                           const bc_listing *l) {
+  bool held = true;
+
   if (to == BC_TO_END || bc->state.fd < 0) return false;
   if (b->live && bc_state_tail(&bc->state) != BC_TAIL_APPENDED) return false;
-  if (bc_store_take_turn(bc, 0, NULL)) return false;
+  if (!b->live && is_whole(bc, stable, l)) return false;
+  /* Asked first: mostly the writer is alive, and its tail none of ours. */
+  if (bc_lock_write_held(&bc->state, &held, NULL) || held) return false;
+  if (bc_store_take_turn(bc, &(bc_waiter){.wait = NULL}, NULL)) return false;
   if (!bc_lock_tail(&bc->state)) {
     bc_store_end_turn(bc);
     return false;
@@ -682,14 +700,21 @@ static bool has_stale_temps(const bitcask *bc, const bc_listing *l) {
 
 /* One look at the directory.  *again: it changed under our eyes. */
 static int pass(bitcask *bc, bc_catch_up_to to, bounds *b, bool *again, bitcask_error *err) {
+  bc_position stable = {0, 0};
   bc_listing l = {0};
   bool holding;
   int rc = find_bounds(bc, to, b, err);
 
   if (rc) return rc;
-  holding = hold_dead_tail(bc, to, b);
+  (void)bc_state_stable(&bc->state, &stable);
   note_outputs(bc);
   rc = bc_listing_read(&l, bc->env, bc->dir, err);
+  holding = !rc && hold_dead_tail(bc, to, &stable, b, &l);
+  if (holding) { /* what was listed before may have been a writer's */
+    bc_listing_release(&l);
+    note_outputs(bc);
+    rc = bc_listing_read(&l, bc->env, bc->dir, err);
+  }
   if (!rc && !holding && to != BC_TO_END && !is_still_quiet(bc, b))
     b->foreign = b->whole_tail = false;
   /* A merge counts a step before it removes an input: so if it counted none

@@ -34,32 +34,103 @@ static void let_waiters_pass(bc_state *st) {
   }
 }
 
-int bc_lock_write(bc_state *st, int timeout_ms, bitcask_error *err) {
+/* What the write lock is held for. */
+typedef enum use {
+  USE_MOMENT,     /* something that needs it for a moment */
+  USE_ENDING,     /* a transaction that is about to end, or whose process seems to have died */
+  USE_TRANSACTION /* one that ends when its owner likes */
+} use;
+
+/* How long each is waited for if the caller would not wait: longer than it can last, unless
+** its process was stopped or its disk hangs. */
+static const int LEAST_MS[] = {[USE_MOMENT] = 60000, [USE_ENDING] = 1000, [USE_TRANSACTION] = 0};
+
+enum { ASK_EVERY_MS = 50 };
+
+static use use_by_holder(const bc_state *st, const bc_holder *h) {
+  if (!h->pid) return USE_MOMENT;
+  /* One that is dead: the kernel has given the lock to another process, which is about to
+  ** note what it does.  Or the pid is that of another container. */
+  if (h->committing || !st->env->pid_alive(st->env->ctx, h->pid, INT64_MAX)) return USE_ENDING;
+  return USE_TRANSACTION;
+}
+
+/* ... by another process, or by another handle of this one. */
+static use use_by_other(const bc_state *st) {
+  bc_holder h = bc_state_holder(st);
+  bool exclusive = true;
+
+  /* The note of a writer that was killed stays while readers of its tail keep the lock:
+  ** they note nothing. */
+  if (h.pid && !st->env->lock_held(st->env->ctx, st->fd, WRITE_BYTE, BC_LOCK_SHARED, &exclusive) &&
+      !exclusive) {
+    return USE_MOMENT;
+  }
+  return use_by_holder(st, &h);
+}
+
+/* After an attempt that failed: may another one be made? */
+static int go_on(bc_waiter *w, const bc_env *env, use u, bitcask_error *err) {
+  uint64_t now = env->monotonic_ms(env->ctx);
+  int limit_ms;
+
+  if (!w->wait) return bc_err(err, BITCASK_BUSY, "another process is writing");
+  if (!w->begun) w->start_ms = w->asked_ms = now;
+  w->begun = true;
+  limit_ms = w->wait->timeout_ms > LEAST_MS[u] ? w->wait->timeout_ms : LEAST_MS[u];
+  if (w->wait->timeout_ms >= 0 && now - w->start_ms >= (uint64_t)limit_ms) {
+    return bc_err(err, BITCASK_BUSY,
+                  u == USE_MOMENT ? "another process has kept the write lock for a minute, for a "
+                                    "sync, a merge or a repair: has it been stopped?"
+                                  : "another process is writing; try again when its transaction "
+                                    "has ended");
+  }
+  if (w->wait->progress && now - w->asked_ms >= ASK_EVERY_MS) {
+    w->asked_ms = now;
+    if (w->wait->progress(w->wait->progress_ctx)) {
+      return bc_err(err, BITCASK_INTERRUPT, "waiting for another writer was interrupted");
+    }
+  }
+  return BITCASK_OK;
+}
+
+int bc_lock_write(bc_state *st, bc_waiter *w, bitcask_error *err) {
   const bc_env *env = st->env;
-  uint64_t start = 0, now;
   unsigned pause_us = 100;
-  int e;
+  int rc, e;
 
   let_waiters_pass(st);
   for (;;) {
     e = try_lock(st, WRITE_BYTE, BC_LOCK_EXCLUSIVE);
     if (!e) return BITCASK_OK;
     if (e != EAGAIN) return bc_err_os(err, e, "cannot lock %s", BC_STATE_NAME);
-    now = env->monotonic_ms(env->ctx);
-    if (!start) start = now;
-    if (timeout_ms >= 0 && now - start >= (uint64_t)timeout_ms) {
-      return bc_err(err, BITCASK_BUSY,
-                    "another process is writing; try again when its transaction has ended");
-    }
-    if (st->mapped_writable) bc_state_wait_now(st, now);
+    rc = go_on(w, env, use_by_other(st), err);
+    if (rc) return rc;
+    if (st->mapped_writable) bc_state_wait_now(st, env->monotonic_ms(env->ctx));
     env->sleep_us(env->ctx, pause_us);
     if (pause_us < 2000) pause_us *= 2;
   }
 }
 
+int bc_lock_wait_for_thread(bc_state *st, bc_waiter *w, bitcask_error *err) {
+  bc_holder h = bc_state_holder(st);
+  /* The kernel does not tell a handle of its own locks.  If it is of another process, the
+  ** thread itself is waiting. */
+  return go_on(w, st->env, h.pid == st->pid ? use_by_holder(st, &h) : use_by_other(st), err);
+}
+
+void bc_lock_note_transaction(bc_state *st, bool committing) {
+  bc_state_set_holder(st, &(bc_holder){st->pid, committing});
+}
+
+void bc_lock_note_moment(bc_state *st) { bc_state_set_holder(st, &(bc_holder){0}); }
+
 bool bc_lock_tail(bc_state *st) { return !try_lock(st, WRITE_BYTE, BC_LOCK_SHARED); }
 
-void bc_unlock_write(bc_state *st) { (void)try_lock(st, WRITE_BYTE, BC_UNLOCK); }
+void bc_unlock_write(bc_state *st) {
+  if (st->mapped_writable) bc_lock_note_moment(st); /* the next one is not to be taken for this */
+  (void)try_lock(st, WRITE_BYTE, BC_UNLOCK);
+}
 
 int bc_lock_write_held(const bc_state *st, bool *held, bitcask_error *err) {
   int e = st->env->lock_held(st->env->ctx, st->fd, WRITE_BYTE, BC_LOCK_SHARED, held);
@@ -84,15 +155,21 @@ int bc_lock_merge_held(const bc_state *st, bool *held, bitcask_error *err) {
 void bc_unlock_merge(bc_state *st) { (void)try_lock(st, MERGE_BYTE, BC_UNLOCK); }
 
 /* One that is held for a few system calls only. */
-static int lock_briefly(bc_state *st, uint64_t byte) {
-  int e, tries = 0;
-  while ((e = try_lock(st, byte, BC_LOCK_EXCLUSIVE)) == EAGAIN && tries++ < 5000) {
-    st->env->sleep_us(st->env->ctx, 200);
+static int lock_briefly(bc_state *st, uint64_t byte, uint64_t least_ms) {
+  const bc_env *env = st->env;
+  uint64_t start = 0, now;
+  int e;
+
+  while ((e = try_lock(st, byte, BC_LOCK_EXCLUSIVE)) == EAGAIN) {
+    now = env->monotonic_ms(env->ctx);
+    if (!start) start = now;
+    if (now - start >= least_ms) break;
+    env->sleep_us(env->ctx, 200);
   }
   return e;
 }
 
-bool bc_lock_save(bc_state *st) { return !lock_briefly(st, SAVE_BYTE); }
+bool bc_lock_save(bc_state *st) { return !lock_briefly(st, SAVE_BYTE, 1000); }
 
 void bc_unlock_save(bc_state *st) { (void)try_lock(st, SAVE_BYTE, BC_UNLOCK); }
 
@@ -175,7 +252,8 @@ static int write_lock_file(const bc_env *env, const char *path, bitcask_error *e
 }
 
 static int lock_admission(bc_state *st, bitcask_error *err) {
-  int e = lock_briefly(st, ADMIT_BYTE);
+  int e =
+      lock_briefly(st, ADMIT_BYTE, (uint64_t)LEAST_MS[USE_MOMENT]); /* it must not fail a writer */
   if (e == EAGAIN) return bc_err(err, BITCASK_BUSY, "another process is starting to write");
   return e ? bc_err_os(err, e, "cannot lock %s", BC_STATE_NAME) : BITCASK_OK;
 }
@@ -268,7 +346,7 @@ void bc_lock_leave(bc_state *st, const char *dir, bool *admitted) {
 
   if (!*admitted) return;
   *admitted = false;
-  /* Should somebody keep the admission lock for a second, the files stay, with
+  /* Should somebody keep the admission lock for a minute, the files stay, with
   ** a pid that is dead soon: stale, for us and for basho/bitcask. */
   if (lock_admission(st, NULL)) return;
   (void)try_lock(st, WRITER_BYTE, BC_UNLOCK);

@@ -17,10 +17,32 @@
 #include "env.h"
 #include "state.h"
 
-/* The directory's write lock.  Tries until `timeout_ms` have passed (negative:
-** for ever).  BITCASK_BUSY, BITCASK_IOERR. */
-int bc_lock_write(bc_state *st, int timeout_ms, bitcask_error *err);
+/*
+** Somebody who waits for the write lock.  A transaction of another writer is waited for as
+** long as the caller said.  What holds the lock only for a moment (a sync, the beginning of a
+** merge or of a checkpoint, a repair, a reader of a dead writer's tail) is waited for in any
+** case: it must not look like a writer.
+*/
+typedef struct bc_waiter {
+  const bitcask_wait *wait; /* NULL: try once */
+  bool begun;
+  uint64_t start_ms, asked_ms;
+} bc_waiter;
+
+/* The directory's write lock, for a moment until bc_lock_note_transaction says otherwise.
+** BITCASK_BUSY, BITCASK_INTERRUPT, BITCASK_IOERR. */
+int bc_lock_write(bc_state *st, bc_waiter *w, bitcask_error *err);
 void bc_unlock_write(bc_state *st);
+
+/* With the write lock and the page mapped for writing: what holds it is a transaction;
+** `committing`: one that is prepared, so that it ends as soon as it is told. */
+void bc_lock_note_transaction(bc_state *st, bool committing);
+/* ... is no transaction. */
+void bc_lock_note_moment(bc_state *st);
+
+/* Another thread of this handle has its turn: wait a little, or give up?  As bc_lock_write. */
+int bc_lock_wait_for_thread(bc_state *st, bc_waiter *w, bitcask_error *err);
+
 /* Keep writers out for a moment, without being one; needs no write permission.
 ** False: there is a writer. bc_unlock_write ends it. */
 bool bc_lock_tail(bc_state *st);

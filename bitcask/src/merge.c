@@ -129,9 +129,10 @@ static int merge_inputs(merger *m) {
   return rc;
 }
 
-static int run(merger *m, int timeout_ms) {
+static int run(merger *m) {
   bitcask *bc = m->c.bc;
-  int rc = bc_writer_enter(bc, timeout_ms, m->c.err);
+  bitcask_wait wait = {bc->opt.timeout_ms, m->o->progress, m->o->progress_ctx};
+  int rc = bc_writer_enter(bc, &wait, m->c.err);
 
   if (rc) return rc;
   rc = lock_merge(bc, m->c.err);
@@ -174,7 +175,7 @@ int bitcask_merge(bitcask *bc, const bitcask_merge_options *o, bitcask_merge_res
   if (!bc_store_take_merge(bc, false)) {
     return bc_err(err, BITCASK_BUSY, "%s is being merged by this process", bc->dir);
   }
-  rc = run(&m, bc->opt.timeout_ms);
+  rc = run(&m);
   bc_store_end_merge(bc);
   if (!rc && m.c.result->n_inputs) bc_save(bc, BC_SAVE_SHARE);
   return rc;

@@ -11,6 +11,9 @@
 
 static const char MAGIC[16] = "bitcask state 1\n";
 
+/* In `holder`; pids are below it. */
+static const uint32_t COMMITTING = UINT32_C(1) << 31;
+
 /* Two commit points, used in turn: the one that readers use is never written
 ** to, and a writer that dies half-way leaves it standing. */
 struct point {
@@ -68,7 +71,8 @@ struct bc_state_page {
   _Atomic uint32_t n_written; /* 0: none yet; else the position is written*[n_written & 1] */
   _Atomic uint64_t written_offset[2];
   _Atomic uint32_t written_id[2];
-  uint8_t unused1[512 - 208];
+  _Atomic uint32_t holder; /* pid, and COMMITTING */
+  uint8_t unused1[512 - 212];
   struct stable stable0;
   uint8_t unused2[512 - sizeof(struct stable)];
   struct stable stable1;
@@ -100,24 +104,35 @@ void bc_state_release(bc_state *st) {
   st->fd = st->read_fd = -1;
 }
 
-static int map_page(bc_state *st) {
-  void *p;
-  int e = st->env->map(st->env->ctx, st->fd, BC_STATE_SZ, st->writable, &p);
+static int open_file(bc_state *st, const char *dir, unsigned flags, int *fd) {
+  bitcask_buf path = {0};
+  int e;
+  if (bc_name_in(&path, dir, BC_STATE_NAME)) return ENOMEM;
+  e = st->env->open(st->env->ctx, (char *)path.data, flags, fd);
+  if (e) *fd = -1;
+  bitcask_buf_free(&path);
+  return e;
+}
+
+/* By a descriptor of its own: a mapping keeps the open file that it was made of, and that
+** its locks, also in a forked child. */
+static int map_page(bc_state *st, const char *dir) {
+  const bc_env *env = st->env;
+  bc_stat ours, its;
+  void *p = NULL;
+  int fd, e = open_file(st, dir, st->writable ? BC_OPEN_WRITE : BC_OPEN_READ, &fd);
+
+  if (e) return e;
+  e = env->fstat(env->ctx, st->fd, &ours);
+  if (!e) e = env->fstat(env->ctx, fd, &its);
+  if (!e && (ours.device != its.device || ours.inode != its.inode)) e = ESTALE; /* replaced */
+  if (!e) e = env->map(env->ctx, fd, BC_STATE_SZ, st->writable, &p);
+  env->close(env->ctx, fd);
   if (e) return e;
   st->read_page = st->page;
   st->page = p;
   st->mapped_writable = st->writable;
   return 0;
-}
-
-static int open_file(bc_state *st, const char *dir, unsigned flags) {
-  bitcask_buf path = {0};
-  int e;
-  if (bc_name_in(&path, dir, BC_STATE_NAME)) return ENOMEM;
-  e = st->env->open(st->env->ctx, (char *)path.data, flags, &st->fd);
-  if (e) st->fd = -1;
-  bitcask_buf_free(&path);
-  return e;
 }
 
 int bc_state_open_read(bc_state *st, const char *dir) {
@@ -126,21 +141,20 @@ int bc_state_open_read(bc_state *st, const char *dir) {
 
   if (st->page) return 0;
   if (st->fd < 0) {
-    e = open_file(st, dir, BC_OPEN_READ);
+    e = open_file(st, dir, BC_OPEN_READ | BC_OPEN_LOCKS, &st->fd);
     /* Not there, or not for us to read: the log alone decides. */
     if (e == ENOENT || e == EACCES) return 0;
     if (e) return e;
   }
   e = st->env->size(st->env->ctx, st->fd, &size);
   if (e || size < BC_STATE_SZ) return e;
-  e = map_page(st);
-  return e;
+  return map_page(st, dir);
 }
 
 int bc_state_open_write(bc_state *st, const char *dir) {
   int e, fd = st->fd;
   if (fd >= 0 && st->writable) return 0;
-  e = open_file(st, dir, BC_OPEN_WRITE | BC_OPEN_CREATE);
+  e = open_file(st, dir, BC_OPEN_WRITE | BC_OPEN_CREATE | BC_OPEN_LOCKS, &st->fd);
   if (e) {
     st->fd = fd;
     return e;
@@ -159,9 +173,9 @@ static int write_empty(bc_state *st) {
   return st->env->pwritev(st->env->ctx, st->fd, &iov, 1, 0);
 }
 
-static bool is_this_boot(const bc_state *st) {
-  return atomic_load_explicit(&st->page->boot_id[0], memory_order_acquire) == st->boot_id[0] &&
-         atomic_load_explicit(&st->page->boot_id[1], memory_order_acquire) == st->boot_id[1];
+static bool is_this_boot(const bc_state *st, const struct bc_state_page *page) {
+  return atomic_load_explicit(&page->boot_id[0], memory_order_acquire) == st->boot_id[0] &&
+         atomic_load_explicit(&page->boot_id[1], memory_order_acquire) == st->boot_id[1];
 }
 
 /* There is no commit point, so nothing that goes with one is of any use.  The id of the boot
@@ -172,8 +186,9 @@ static void begin(bc_state *st) {
 
   atomic_store_explicit(&page->generation, 0, memory_order_release);
   atomic_store_explicit(&page->tail, 0, memory_order_release);
-  if (!is_this_boot(st)) atomic_store_explicit(&page->lock_pid, 0, memory_order_release);
+  if (!is_this_boot(st, page)) atomic_store_explicit(&page->lock_pid, 0, memory_order_release);
   atomic_store_explicit(&page->sync_failed, 0, memory_order_release);
+  bc_state_set_holder(st, &(bc_holder){0});
   bc_state_set_session(st, NULL);
   bc_state_set_sealing(st, NULL);
   atomic_store_explicit(&page->unsealed, 0, memory_order_relaxed);
@@ -205,7 +220,7 @@ int bc_state_map_write(bc_state *st, const char *dir, bool *fresh) {
       if (!e) e = env->sync_dir(env->ctx, dir);
       if (e) return e;
     }
-    e = map_page(st);
+    e = map_page(st, dir);
     if (e) return e;
   }
   *fresh = !bc_state_is_live(st);
@@ -215,7 +230,8 @@ int bc_state_map_write(bc_state *st, const char *dir, bool *fresh) {
 
 bool bc_state_is_live(const bc_state *st) {
   return st->page && !memcmp(st->page->magic, MAGIC, sizeof MAGIC) &&
-         atomic_load_explicit(&st->page->generation, memory_order_acquire) && is_this_boot(st);
+         atomic_load_explicit(&st->page->generation, memory_order_acquire) &&
+         is_this_boot(st, st->page);
 }
 
 uint64_t bc_state_generation(const bc_state *st) {
@@ -387,6 +403,30 @@ uint32_t bc_state_lock_pid(const bc_state *st) {
 
 void bc_state_set_lock_pid(bc_state *st, uint32_t pid) {
   atomic_store_explicit(&st->page->lock_pid, pid, memory_order_release);
+}
+
+void bc_state_set_holder(bc_state *st, const bc_holder *h) {
+  atomic_store_explicit(&st->page->holder, h->pid | (h->committing ? COMMITTING : 0),
+                        memory_order_release);
+}
+
+static bc_holder holder_in(const struct bc_state_page *page) {
+  uint32_t holder = atomic_load_explicit(&page->holder, memory_order_acquire);
+  return (bc_holder){holder & ~COMMITTING, holder & COMMITTING};
+}
+
+bc_holder bc_state_holder(const bc_state *st) {
+  struct bc_state_page copy;
+  size_t got = 0;
+
+  if (st->page) return is_this_boot(st, st->page) ? holder_in(st->page) : (bc_holder){0};
+  if (st->fd < 0) return (bc_holder){0};
+  /* It has come since this handle looked for it, and is mapped under the write lock. */
+  if (st->env->pread(st->env->ctx, st->fd, &copy, sizeof copy, 0, &got) || got < sizeof copy ||
+      !is_this_boot(st, &copy)) {
+    return (bc_holder){0};
+  }
+  return holder_in(&copy);
 }
 
 uint64_t bc_state_waited_at(const bc_state *st) {

@@ -184,6 +184,19 @@ void bc_state_set_sealing(bc_state *st, const bc_sealing *s); /* NULL: none */
 bool bc_state_is_merging(const bc_state *st);
 void bc_state_set_merging(bc_state *st, bool yes);
 
+/* Whose transaction holds the write lock?  It tells a transaction, which may take as long as
+** its owner likes, from a use of the lock that is over in a moment. */
+typedef struct bc_holder {
+  uint32_t pid;    /* of the process of a transaction; 0: there is none */
+  bool committing; /* ... that has been prepared: it is about to end */
+} bc_holder;
+
+/* With the write lock.  `pid` 0: what it is held for is over in a moment. */
+void bc_state_set_holder(bc_state *st, const bc_holder *h);
+/* What the owner of the lock has noted; left over from an earlier one if he was killed.
+** Nobody's where there is no page of this boot. */
+bc_holder bc_state_holder(const bc_state *st);
+
 /* Fairness between busy writers: when somebody last waited, monotonic ms. */
 uint64_t bc_state_waited_at(const bc_state *st);
 void bc_state_wait_now(bc_state *st, uint64_t now_ms);

@@ -12,7 +12,10 @@
 #include "err.h"
 #include "lock.h"
 
-enum { ASK_AFTER = 64 * 1024 };
+enum {
+  ASK_AFTER = 64 * 1024,
+  TURN_SLICE_MS = 2 /* between two looks at what another thread uses the write lock for */
+};
 
 static void uncount_live(bitcask *bc, const bc_place *old) {
   bc_datafile *df = bc_fileset_find(bc->files, old->file_id);
@@ -216,26 +219,39 @@ bc_datafile *bc_store_find(bitcask *bc, uint32_t id) {
   return df;
 }
 
-int bc_store_take_turn(bitcask *bc, int timeout_ms, bitcask_error *err) {
-  uint64_t until =
-      bc->env->monotonic_ms(bc->env->ctx) + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms);
+/* The turn is another thread's: wait a little for its end, or give up? */
+static int wait_for_turn(bitcask *bc, bc_waiter *w, bitcask_error *err) {
+  uint64_t until = bc->env->monotonic_ms(bc->env->ctx) + TURN_SLICE_MS;
   struct timespec ts = {(time_t)(until / 1000), (long)(until % 1000) * 1000000};
-  bool busy;
-  int e = 0;
+  int rc = BITCASK_OK;
 
-  pthread_mutex_lock(&bc->writer_mutex);
-  while (bc->writer_busy && timeout_ms && !e) {
-    e = timeout_ms < 0
-            ? pthread_cond_wait(&bc->writer_cond, &bc->writer_mutex)
-            : pthread_cond_clockwait(&bc->writer_cond, &bc->writer_mutex, CLOCK_MONOTONIC, &ts);
+  if (!w->wait) return bc_err(err, BITCASK_BUSY, "another thread is writing to %s", bc->dir);
+  /* Else that thread is changing the store, perhaps mapping the state page: ask again. */
+  if (!pthread_rwlock_tryrdlock(&bc->lock)) {
+    rc = bc_lock_wait_for_thread(&bc->state, w, err);
+    pthread_rwlock_unlock(&bc->lock);
   }
-  busy = bc->writer_busy;
-  bc->writer_busy = true;
+  if (rc) return rc;
+  pthread_mutex_lock(&bc->writer_mutex);
+  if (bc->writer_busy) {
+    (void)pthread_cond_clockwait(&bc->writer_cond, &bc->writer_mutex, CLOCK_MONOTONIC, &ts);
+  }
   pthread_mutex_unlock(&bc->writer_mutex);
-  if (!busy) return BITCASK_OK;
-  return bc_err(err, BITCASK_BUSY,
-                "another transaction of this process is writing to %s; try again when it has ended",
-                bc->dir);
+  return BITCASK_OK;
+}
+
+int bc_store_take_turn(bitcask *bc, bc_waiter *w, bitcask_error *err) {
+  bool busy;
+  int rc = BITCASK_OK;
+
+  do {
+    pthread_mutex_lock(&bc->writer_mutex);
+    busy = bc->writer_busy;
+    bc->writer_busy = true;
+    pthread_mutex_unlock(&bc->writer_mutex);
+    if (busy) rc = wait_for_turn(bc, w, err);
+  } while (busy && !rc);
+  return rc;
 }
 
 bool bc_store_is_writing(bitcask *bc) {

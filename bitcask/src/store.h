@@ -173,8 +173,9 @@ int bc_store_drop_file(bitcask *bc, uint32_t id, bitcask_error *err);
 /* A referenced file, NULL if there is none; takes `lock` itself. */
 bc_datafile *bc_store_find(bitcask *bc, uint32_t id);
 
-/* One writer among the threads of this handle; timeouts as bitcask_begin. */
-int bc_store_take_turn(bitcask *bc, int timeout_ms, bitcask_error *err);
+struct bc_waiter;
+/* One writer among the threads of this handle; waits as bc_lock_write. */
+int bc_store_take_turn(bitcask *bc, struct bc_waiter *w, bitcask_error *err);
 void bc_store_end_turn(bitcask *bc);
 bool bc_store_is_writing(bitcask *bc);
 bool bc_store_is_merging(bitcask *bc);

@@ -15,6 +15,7 @@
 
 #include "checkpoint.h"
 #include "err.h"
+#include "lock.h"
 #include "seal.h"
 #include "upkeep.h"
 #include "writer.h"
@@ -24,6 +25,11 @@ enum { SPILL_SZ = 64 * 1024 * 1024, WRITE_BEHIND_SZ = 1024 * 1024, PAGE_SZ = 409
 /* ------------------------------------------------------- begin, put, delete */
 
 int bitcask_begin(bitcask *bc, int timeout_ms, bitcask_txn **out, bitcask_error *err) {
+  return bitcask_begin_wait(bc, &(bitcask_wait){.timeout_ms = timeout_ms}, out, err);
+}
+
+int bitcask_begin_wait(bitcask *bc, const bitcask_wait *wait, bitcask_txn **out,
+                       bitcask_error *err) {
   bitcask_txn *txn;
   int64_t now;
   int rc;
@@ -31,8 +37,9 @@ int bitcask_begin(bitcask *bc, int timeout_ms, bitcask_txn **out, bitcask_error 
   *out = NULL;
   bc_err_clear(err);
   rc = bc_store_check(bc, err);
-  if (!rc) rc = bc_writer_enter(bc, timeout_ms, err);
+  if (!rc) rc = bc_writer_enter(bc, wait, err);
   if (rc) return rc;
+  bc_lock_note_transaction(&bc->state, false);
   txn = bc->spare_txn;
   bc->spare_txn = NULL;
   if (!txn) {
@@ -63,6 +70,13 @@ static int write_spill(bitcask_txn *txn, bool end, bitcask_error *err);
 
 static int take_back(bitcask_txn *txn, uint64_t to, bitcask_error *err);
 
+/* One that is prepared ends as soon as its owner is told so: nobody takes it for one that goes
+** on (lock.h).  SQLite gives up its own lock, and so lets others begin, before it publishes. */
+static void set_prepared(bitcask_txn *txn, bool yes) {
+  txn->prepared = yes;
+  bc_lock_note_transaction(&txn->bc->state, yes);
+}
+
 /* More comes after a prepare whose commit did not happen: what was prepared is
 ** half of a transaction now, and a crash must not take it for a whole one. */
 static int unprepare(bitcask_txn *txn, bitcask_error *err) {
@@ -75,7 +89,7 @@ static int unprepare(bitcask_txn *txn, bitcask_error *err) {
                      : txn->point.committed,
                  err);
   if (rc && atomic_load(&txn->bc->poisoned)) txn->broken = rc;
-  if (!rc || txn->broken) txn->prepared = false;
+  if (!rc || txn->broken) set_prepared(txn, false);
   return rc;
 }
 
@@ -380,7 +394,7 @@ int bitcask_txn_prepare(bitcask_txn *txn, bitcask_error *err) {
     return bc_err(err, txn->broken, "this transaction has failed and can only be rolled back");
   }
   if (!txn->log->count) {
-    txn->prepared = true;
+    set_prepared(txn, true);
     return txn->written_end ? take_back(txn, txn->point.committed, err) : BITCASK_OK;
   }
   rc = txn->log->spill ? write_spill(txn, true, err) : write_batch(txn, err);
@@ -391,7 +405,7 @@ int bitcask_txn_prepare(bitcask_txn *txn, bitcask_error *err) {
     if (txn->log->spill) txn->broken = rc;
     return rc;
   }
-  txn->prepared = true;
+  set_prepared(txn, true);
   return BITCASK_OK;
 }
 

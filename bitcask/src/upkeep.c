@@ -83,7 +83,8 @@ static int start_session(bitcask *bc, bool *did, bitcask_error *err) {
   int rc = choose(bc, &f, &n, err);
 
   if (!rc && n) {
-    rc = bc_writer_enter(bc, 0, err);
+    /* Not waiting: a merge that begins has the write lock and waits for the merge lock. */
+    rc = bc_writer_enter(bc, NULL, err);
     /* Outputs must not be more durable than what they stand above. */
     if (!rc) {
       rc = bc_copier_finish_others(&c);

@@ -117,6 +117,7 @@ static int enter_locked(bitcask *bc, bitcask_error *err) {
   e = bc_state_map_write(&bc->state, bc->dir, &fresh);
   pthread_rwlock_unlock(&bc->lock);
   if (e) return bc_err_os(err, e, "cannot make %s/%s", bc->dir, BC_STATE_NAME);
+  bc_lock_note_moment(&bc->state); /* a transaction that was killed may have left its note */
   rc = bc_lock_admit(&bc->state, bc->dir, &bc->admitted, &again, err);
   if (rc) return rc;
   if (fresh || again || bc->repairs_due || bc->missing || bc_state_sync_failed(&bc->state) ||
@@ -126,13 +127,14 @@ static int enter_locked(bitcask *bc, bitcask_error *err) {
   return bc_refresh(bc, err);
 }
 
-int bc_writer_enter(bitcask *bc, int timeout_ms, bitcask_error *err) {
+int bc_writer_enter(bitcask *bc, const bitcask_wait *wait, bitcask_error *err) {
+  bc_waiter w = {.wait = wait};
   int rc, e = 0;
 
   if (bc->opt.read_only) return bc_err(err, BITCASK_READONLY, "%s was opened read-only", bc->dir);
   rc = bc_store_poisoned(bc, err);
   if (rc) return rc;
-  rc = bc_store_take_turn(bc, timeout_ms, err);
+  rc = bc_store_take_turn(bc, &w, err);
   if (rc) return rc;
   if (!bc->state.writable) {
     /* A reader may be about to open it for reading. */
@@ -144,7 +146,7 @@ int bc_writer_enter(bitcask *bc, int timeout_ms, bitcask_error *err) {
     rc = bc_err_os(err, e, "cannot write to %s", bc->dir);
     goto out;
   }
-  rc = bc_lock_write(&bc->state, timeout_ms, err);
+  rc = bc_lock_write(&bc->state, &w, err);
   if (rc) goto out;
   rc = enter_locked(bc, err);
   if (rc) bc_unlock_write(&bc->state);
@@ -287,7 +289,7 @@ static bc_checkpoint *begin_checkpoint(bitcask *bc, unsigned share) {
   int rc;
 
   if (!bc_checkpoint_is_due(bc, share)) return NULL;
-  rc = bc_writer_enter(bc, 0, &e);
+  rc = bc_writer_enter(bc, NULL, &e); /* a commit is waiting for this */
   if (!rc) {
     rc = bc_sync_all(bc, &e);
     if (!rc) c = bc_checkpoint_begin(bc);

@@ -9,9 +9,10 @@
 
 /*
 ** The writer of this process and the directory's write lock, everything caught
-** up and repaired.  As bitcask_begin.
+** up and repaired.  As bitcask_begin_wait, but `wait` NULL waits for nothing at all.
+** For a moment, or until it is noted that it is for a transaction (lock.h).
 */
-int bc_writer_enter(bitcask *bc, int timeout_ms, bitcask_error *err);
+int bc_writer_enter(bitcask *bc, const bitcask_wait *wait, bitcask_error *err);
 void bc_writer_leave(bitcask *bc);
 
 /*

@@ -459,8 +459,18 @@ static int do_stat(void *ctx, const char *path, bc_stat *out) {
   int rc = failing(m, MEM_CALL_STAT);
 
   if (!rc && !node) rc = ENOENT;
-  if (!rc) *out = (bc_stat){node->size, node->inode, node->mode, node->mtime_secs};
+  if (!rc) *out = (bc_stat){node->size, node->inode, node->mode, node->mtime_secs, 1};
   free(p);
+  return leave(m, was, rc);
+}
+
+static int do_fstat(void *ctx, int fd, bc_stat *out) {
+  memenv *m = ctx;
+  bool was = enter(m);
+  const mem_node *node = get_fd(m, fd)->node;
+  int rc = failing(m, MEM_CALL_STAT);
+
+  if (!rc) *out = (bc_stat){node->size, node->inode, node->mode, node->mtime_secs, 1};
   return leave(m, was, rc);
 }
 
@@ -813,6 +823,7 @@ static const bc_env functions = {
     .truncate = do_truncate,
     .size = do_size,
     .stat = do_stat,
+    .fstat = do_fstat,
     .rename = do_rename,
     .link = do_link,
     .unlink = do_unlink,

@@ -682,10 +682,17 @@ static void tail_says_what_is_going_on(void) {
   CHECK_OK(bitcask_txn_prepare(txn, &e), &e);
   page = read_state(dir);
   CHECK_EQ(state_number(page, "tail", 0, 4), BC_TAIL_APPENDED);
+  CHECK_EQ(state_number(page, "holder", 0, 4), getpid() + (INT64_C(1) << 31));
   check_commit_point(page, 0, 0);
   free(page);
+  CHECK_OK(bitcask_txn_put(txn, "k", 1, "v", 1, &e), &e);
+  page = read_state(dir);
+  CHECK_EQ(state_number(page, "holder", 0, 4), getpid());
+  free(page);
+  CHECK_OK(bitcask_txn_prepare(txn, &e), &e);
   bitcask_txn_publish(txn);
   page = read_state(dir);
+  CHECK_EQ(state_number(page, "holder", 0, 4), 0);
   CHECK_EQ(state_number(page, "tail", 0, 4), BC_TAIL_CLEAN);
   free(page);
   CHECK_OK(bitcask_close(bc, &e), &e);

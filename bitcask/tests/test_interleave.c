@@ -78,7 +78,7 @@ static int merge_all(bitcask *bc) {
 }
 
 static int hooked_open(void *ctx, const char *path, unsigned flags, int *fd) {
-  if (plan == PUT_AT_OPEN && flags == BC_OPEN_READ && strstr(path, "bitcask.state")) {
+  if (plan == PUT_AT_OPEN && !(flags & BC_OPEN_WRITE) && strstr(path, "bitcask.state")) {
     plan = IDLE;
     CHECK_EQ(pthread_create(&thread, NULL, put_one, writer), 0);
     usleep(100000);

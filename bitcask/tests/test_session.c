@@ -1110,7 +1110,7 @@ static void step_keeps_the_lock(void) {
     other = a;
     if (repairs) {
       a->repairs_due = true;
-      CHECK_OK(bc_writer_enter(a, 0, &e), &e);
+      CHECK_OK(bc_writer_enter(a, NULL, &e), &e);
       bc_writer_leave(a);
     } else {
       bc_save_early(a);

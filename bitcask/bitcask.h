@@ -349,6 +349,22 @@ void bitcask_txn_release(bitcask_txn *txn, int n);
 int bitcask_txn_prepare(bitcask_txn *txn, bitcask_error *err);
 
 /*
+** The first step for transactions on several directories that are to be one: all or none of
+** them survive a crash, be it of the process or a power cut, under every sync mode.  As
+** bitcask_txn_prepare for each, and then for all of them: on failure none is prepared, on
+** success each survives as soon as one does.  Each is published or rolled back by itself, but
+** the same goes for all: once one is published, rolling another one back publishes it.  A put
+** to one, or its rollback, before that, takes back what was prepared of all; they can be
+** prepared again.  To be used by one thread at a time.
+** The handles must have the same environment, and each another directory.  Of those without
+** records, and if no more than one has any, this is bitcask_txn_prepare.
+** Cost: whatever the mode, an fdatasync for each directory and two of the first one; and with
+** the first publish another one for each.
+** Errors: as bitcask_txn_prepare.
+*/
+int bitcask_prepare_all(bitcask_txn *const *txn, size_t n, bitcask_error *err);
+
+/*
 ** Second step: make a prepared transaction visible to every thread and
 ** process, and release the write lock.  Cannot fail.  Frees txn.
 */

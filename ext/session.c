@@ -248,8 +248,34 @@ void vt_session_release_to(vt_session *s, int n) {
   }
 }
 
+/* The connection writes to several directories: they are committed as one. */
+static int prepare_all(vt_connection *c, size_t n, bitcask_error *e) {
+  bitcask_txn **txn = sqlite3_malloc64(n * sizeof(*txn));
+  size_t k = 0;
+  int rc;
+  if (!txn) {
+    return vt_error_set(e, BITCASK_NOMEM, "out of memory");
+  }
+  for (vt_session *s = c->sessions; s; s = s->next) {
+    if (s->txn) {
+      txn[k++] = s->txn;
+    }
+  }
+  rc = bitcask_prepare_all(txn, n, e);
+  sqlite3_free(txn);
+  return rc;
+}
+
+/* SQLite asks every table of the transaction; the first one answers for all directories. */
 int vt_session_prepare(vt_session *s, bitcask_error *e) {
-  return s->txn ? bitcask_txn_prepare(s->txn, e) : BITCASK_OK;
+  size_t n = 0;
+  for (vt_session *other = s->connection->sessions; other; other = other->next) {
+    n += other->txn != NULL;
+  }
+  if (!s->txn || n > 1) {
+    return n > 1 ? prepare_all(s->connection, n, e) : BITCASK_OK;
+  }
+  return bitcask_txn_prepare(s->txn, e);
 }
 
 void vt_session_commit(vt_session *s) {

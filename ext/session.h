@@ -78,8 +78,9 @@ int vt_session_savepoint(vt_session *s, int n, bitcask_error *e);
 int vt_session_rollback_to(vt_session *s, int n, bitcask_error *e);
 void vt_session_release_to(vt_session *s, int n);
 
-/* Both steps of a commit, and the end without one.  Without a transaction they do
-** nothing: each table of the session makes these calls. */
+/* Both steps of a commit, and the end without one.  The first one is that of all sessions of the
+** connection at once: what was written to several directories is one transaction.  Without a
+** transaction they do nothing: each table of the session makes these calls. */
 int vt_session_prepare(vt_session *s, bitcask_error *e);
 void vt_session_commit(vt_session *s);
 void vt_session_rollback(vt_session *s);

@@ -132,6 +132,7 @@ static void release(bitcask *bc) {
   pthread_cond_destroy(&bc->merge_cond);
   free(bc->distrusted);
   free(bc->saved);
+  free(bc->tied);
   free(bc->dir);
   free(bc);
 }

@@ -130,6 +130,10 @@ typedef struct bc_scan {
   /* What these bytes held is not known: the newest record of any key may have been among it.
   ** Records that are found in them are delivered all the same.  May be NULL. */
   int (*doubt)(void *ctx, uint64_t offset, uint64_t n);
+  /* A whole batch that begins at or behind `final` and ends in a tie: does it count?  If
+  ** not, the file ends before it.  May be NULL: all count. */
+  int (*tied)(void *ctx, const bc_tie *tie, bool *counts);
+  uint64_t final; /* what is below was decided long ago */
   void *ctx;
 
   uint64_t end; /* out: behind the last byte that counts; the rest is torn */

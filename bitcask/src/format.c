@@ -79,6 +79,37 @@ bool bc_marker_decode(const bc_record *r, bc_marker *out) {
   return true;
 }
 
+uint64_t bc_tie_size(const bc_tie *t) {
+  return BC_RECORD_HEADER_SZ + BC_MARKER_KEY_SZ + BC_TIE_VALUE_SZ + (uint64_t)t->path_sz;
+}
+
+uint32_t bc_tie_encode(uint8_t *out, uint32_t tstamp, const bc_tie *t) {
+  uint8_t *v = out + BC_RECORD_HEADER_SZ + BC_MARKER_KEY_SZ;
+  memcpy(v, BC_TOMBSTONE_PREFIX, BC_TOMBSTONE_PREFIX_SZ);
+  v[17] = 'T';
+  memcpy(v + 18, t->token, BC_TIE_TOKEN_SZ);
+  bc_put32(v + 34, t->members);
+  bc_put32(v + 38, t->index);
+  memcpy(v + BC_TIE_VALUE_SZ, t->path, t->path_sz);
+  memcpy(out + BC_RECORD_HEADER_SZ, BC_MARKER_KEY, BC_MARKER_KEY_SZ);
+  bc_put32(out + 4, tstamp);
+  bc_put16(out + 8, BC_MARKER_KEY_SZ);
+  bc_put32(out + 10, BC_TIE_VALUE_SZ + t->path_sz);
+  return bc_record_reseal(out);
+}
+
+bool bc_tie_decode(const bc_record *r, bc_tie *out) {
+  const uint8_t *v = r->value;
+  if (!bc_is_marker_key(r->key, r->key_sz) || !bc_is_tombstone(v, r->value_sz)) return false;
+  if (r->value_sz <= BC_TIE_VALUE_SZ || v[17] != 'T') return false;
+  memcpy(out->token, v + 18, BC_TIE_TOKEN_SZ);
+  out->members = bc_get32(v + 34);
+  out->index = bc_get32(v + 38);
+  out->path = (const char *)v + BC_TIE_VALUE_SZ;
+  out->path_sz = r->value_sz - BC_TIE_VALUE_SZ;
+  return true;
+}
+
 uint32_t bc_batch_crc(uint32_t batch_crc, uint32_t record_crc) {
   uint8_t b[4];
   bc_put32(b, record_crc);

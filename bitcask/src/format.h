@@ -84,6 +84,29 @@ void bc_marker_encode(uint8_t out[BC_MARKER_SZ], uint32_t tstamp, const bc_marke
 /* False if the record (with the reserved key) is no marker of these kinds. */
 bool bc_marker_decode(const bc_record *r, bc_marker *out);
 
+/*
+** A tie, the last record of a batch that is one part of a transaction over several
+** directories: the batch counts only if the group was decided (group.h).  Its value is the
+** prefix, 'T', token, uint32 members, uint32 index, and a path.
+*/
+#define BC_TIE_TOKEN_SZ 16u
+#define BC_TIE_VALUE_SZ 42u /* without the path */
+
+typedef struct bc_tie {
+  uint8_t token[BC_TIE_TOKEN_SZ]; /* random, of the group */
+  uint32_t members;               /* directories of the group, at least 2 */
+  uint32_t index;                 /* of this one */
+  const char *path;               /* from this directory to that of member 0; no NUL behind it */
+  uint32_t path_sz;
+} bc_tie;
+
+/* Bytes of the record. */
+uint64_t bc_tie_size(const bc_tie *t);
+/* Writes that many; returns the record's CRC. */
+uint32_t bc_tie_encode(uint8_t *out, uint32_t tstamp, const bc_tie *t);
+/* False if the record is no tie.  The path points into the record. */
+bool bc_tie_decode(const bc_record *r, bc_tie *out);
+
 /* Fold one more record's CRC into a batch's. */
 uint32_t bc_batch_crc(uint32_t batch_crc, uint32_t record_crc);
 

@@ -8,6 +8,7 @@
 #include "bytes.h"
 #include "checkpoint.h"
 #include "err.h"
+#include "group.h"
 #include "hint.h"
 #include "lock.h"
 #include "name.h"
@@ -221,6 +222,22 @@ static bool trusts_hint(const bitcask *bc, uint32_t id) {
   return true;
 }
 
+/* Up to where a file holds nothing that is undecided (group.h).  What is behind the commit point
+** is final if the stable position is behind it: that moves there only after the decision. */
+static uint64_t final_in(const bitcask *bc, uint32_t id) {
+  bc_commit_point p;
+  uint64_t stable = stable_in(bc, id), generation;
+
+  if (!bc_state_read(&bc->state, &p, &generation) || stable >= BC_ALL_STABLE) return stable;
+  if (id < p.active_id) return BC_ALL_STABLE;
+  return id == p.active_id && p.committed > stable ? p.committed : stable;
+}
+
+static int on_tie(void *ctx, const bc_tie *tie, bool *counts) {
+  loader *l = ctx;
+  return bc_group_ask(l->bc, tie, counts, l->err);
+}
+
 static int scan_data(loader *l) {
   bc_scan scan = {.from = l->from,
                   .limit = l->limit,
@@ -230,6 +247,8 @@ static int scan_data(loader *l) {
                   .skipped = on_skipped,
                   .damaged = on_damaged,
                   .doubt = on_doubt,
+                  .tied = on_tie,
+                  .final = final_in(l->bc, l->df->id),
                   .ctx = l};
   int rc = bc_datafile_scan(l->df, &scan, l->err);
   l->end = scan.end;

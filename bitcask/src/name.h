@@ -23,6 +23,7 @@ typedef enum bc_name_kind {
 #define BC_CREATE_LOCK_NAME "bitcask.create.lock"
 #define BC_STATE_NAME "bitcask.state"
 #define BC_KEYDIR_NAME "bitcask.keydir"
+#define BC_GROUP_PREFIX "bitcask.group-" /* and the token, 32 hex digits: group.h */
 
 /* What a name in the directory is; *id is set for DATA, HINT and TEMP.  An id
 ** has no leading zeros, no sign, and is at most 2^32-1. */

@@ -347,13 +347,14 @@ typedef struct batch {
   uint64_t first; /* of its records */
   uint64_t end;   /* behind them */
   uint64_t after; /* behind the last byte that belongs to it */
+  uint64_t last;  /* its last record, if it is complete */
   bool found;     /* `end` is known */
   bool complete;  /* all there, every CRC right */
   bool known;     /* all there: of those that are not right it is known which they are */
 } batch;
 
 /* With `mends`, records in which one byte is wrong count with what they were. */
-static int sum_batch(scanner *s, const bc_marker *m, const batch *b, bool mends, bool *fits) {
+static int sum_batch(scanner *s, const bc_marker *m, batch *b, bool mends, bool *fits) {
   uint64_t at = b->first;
   uint32_t crc = 0, count = 0;
   bc_decode what;
@@ -369,6 +370,7 @@ static int sum_batch(scanner *s, const bc_marker *m, const batch *b, bool mends,
     if (rc || !l.found || l.size > b->end - at) return rc;
     crc = bc_batch_crc(crc, l.crc);
     count++;
+    b->last = at;
     at += l.size;
   }
   *fits = crc == m->crc && count == m->count;
@@ -381,6 +383,12 @@ static void try_end(batch *b, uint64_t at, uint64_t size, const bc_record *r, bc
   b->end = at;
   b->after = at + size;
   b->found = true;
+}
+
+/* Part of a batch, as its records are: not what closes it. */
+static bool is_tie(const bc_found *f) {
+  bc_tie ignored;
+  return bc_tie_decode(&f->record, &ignored);
 }
 
 /* Find the END that belongs to the OPEN marker before b->first. */
@@ -397,7 +405,8 @@ static int find_end(scanner *s, batch *b, bc_marker *m) {
     if (rc) return rc;
     if (what == BC_DECODE_OK) {
       if (f.marker) try_end(b, at, f.total_sz, &f.record, m);
-      if (f.marker) return BITCASK_OK; /* any other marker: the OPEN one was never closed */
+      if (f.marker && !is_tie(&f))
+        return BITCASK_OK; /* any other marker: the OPEN one was never closed */
       at += f.total_sz;
       continue;
     }
@@ -464,6 +473,20 @@ static int skip_damage(scanner *s, uint64_t at, uint64_t *next, bool *torn) {
   return rc;
 }
 
+/* A batch may be one part of a transaction over several directories: then it is not for this
+** file to say whether it was committed. */
+static int ask_tie(scanner *s, const batch *b, bool *counts) {
+  bc_decode what;
+  bc_found f;
+  bc_tie tie;
+  int rc;
+
+  if (!s->scan->tied || !b->complete || b->last < b->first) return BITCASK_OK;
+  rc = decode_at(s, b->last, &what, &f);
+  if (rc || what != BC_DECODE_OK || !bc_tie_decode(&f.record, &tie)) return rc;
+  return s->scan->tied(s->scan->ctx, &tie, counts);
+}
+
 /* At the marker `f`: the batch that it begins.  *ended: it does not count. */
 static int enter_batch(scanner *s, bc_found *f, const bc_marker *m, uint64_t *batch_end,
                        bool *ended) {
@@ -472,6 +495,7 @@ static int enter_batch(scanner *s, bc_found *f, const bc_marker *m, uint64_t *ba
   bool counts;
   int rc = find_batch(s, f, m, &b, &counts);
 
+  if (!rc && counts && f->offset >= s->scan->final) rc = ask_tie(s, &b, &counts);
   *ended = !counts;
   if (rc || !counts) return rc;
   *batch_end = b.after;

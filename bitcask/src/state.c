@@ -321,6 +321,15 @@ bool bc_state_stable(const bc_state *st, bc_position *out) {
   return has_a || has_b;
 }
 
+bool bc_state_covers(const bc_state *st, const void *page, const bc_position *p) {
+  bc_state other = *st;
+  bc_position stable;
+
+  other.page = (struct bc_state_page *)(uintptr_t)page; /* only read */
+  return bc_state_stable(&other, &stable) && !is_before(&stable, p) &&
+         !bc_state_sync_failed(&other);
+}
+
 void bc_state_set_stable(bc_state *st, const bc_position *p) {
   bc_position a, b;
   bool has_a = read_stable(&st->page->stable0, &a), has_b = read_stable(&st->page->stable1, &b);

@@ -115,6 +115,10 @@ void bc_state_set_sync_failed(bc_state *st, bool failed);
 bool bc_state_sync_failed(const bc_state *st);
 
 /* The stable position; false if none is known. */
+/* Of somebody's page, as bytes: is its stable position at or behind p, and no sync of it known to
+** have failed?  `st` knows the boot. */
+bool bc_state_covers(const bc_state *st, const void *page, const bc_position *p);
+
 bool bc_state_stable(const bc_state *st, bc_position *out);
 /* After fdatasync, under the write lock: never goes back. */
 void bc_state_set_stable(bc_state *st, const bc_position *p);

@@ -112,6 +112,10 @@ struct bitcask {
   size_t n_touched;    /* of the keydir's directory, see upkeep.c */
   bool seals_next;     /* the next step writes a hint, if there is one to write */
 
+  /* While this handle recovers, see group.h. */
+  bool recovering; /* what is found at the end of the log will be synced, or cut off */
+  char *tied;      /* the decision file that has let in what is there; NULL: none */
+
   /* Without it, see upkeep.c. */
   _Atomic uint64_t upkeep_from; /* debt from which on another step is tried */
   _Atomic uint64_t own_debt;    /* if this handle does not merge by itself */

@@ -12,9 +12,12 @@
 #include "txn.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "bytes.h"
 #include "checkpoint.h"
 #include "err.h"
+#include "group.h"
 #include "lock.h"
 #include "seal.h"
 #include "upkeep.h"
@@ -77,19 +80,46 @@ static void set_prepared(bitcask_txn *txn, bool yes) {
   bc_lock_note_transaction(&txn->bc->state, yes);
 }
 
+/* Whatever was prepared stands alone from here on. */
+static void leave_group(bitcask_txn *txn) {
+  bc_group_unref(txn->group);
+  txn->group = NULL;
+  bitcask_buf_free(&txn->tie);
+}
+
+/* Another member may have undone the group since. */
+static bool is_prepared(const bitcask_txn *txn) {
+  return txn->prepared && !(txn->group && bc_group_is_undone(txn->group));
+}
+
+/* Before any byte of a member is taken back, or the others would be committed without it. */
+static int undo_group(bitcask_txn *txn, bitcask_error *err) {
+  if (!txn->group) return BITCASK_OK;
+  if (bc_group_is_settled(txn->group)) {
+    return bc_err(err, BITCASK_INVALID,
+                  "this transaction was committed with another one that has been published");
+  }
+  return bc_group_undo(txn->group, err);
+}
+
 /* More comes after a prepare whose commit did not happen: what was prepared is
 ** half of a transaction now, and a crash must not take it for a whole one. */
 static int unprepare(bitcask_txn *txn, bitcask_error *err) {
   bc_txlog *log = txn->log;
   int rc;
   if (!txn->prepared) return BITCASK_OK;
+  rc = undo_group(txn, err);
+  if (rc) return rc;
   rc = take_back(txn,
                  log->spill
                      ? txn->point.committed + BC_MARKER_SZ + log->size - bc_txlog_in_memory(log)
                      : txn->point.committed,
                  err);
   if (rc && atomic_load(&txn->bc->poisoned)) txn->broken = rc;
-  if (!rc || txn->broken) set_prepared(txn, false);
+  if (!rc || txn->broken) {
+    set_prepared(txn, false);
+    leave_group(txn);
+  }
   return rc;
 }
 
@@ -324,6 +354,30 @@ static int choose_file(bitcask_txn *txn, uint64_t size, bitcask_error *err) {
   return !rc && !txn->point.committed ? write_link(txn, err) : rc;
 }
 
+/* The marker that goes with all records, the tie included. */
+static bc_marker marker_of(const bitcask_txn *txn, bc_marker_kind kind) {
+  bc_marker m = {kind, txn->log->size, txn->log->count, txn->log->crc};
+  if (txn->tie.size) {
+    m.length += txn->tie.size;
+    m.count++;
+    m.crc = bc_batch_crc(m.crc, bc_get32(txn->tie.data));
+  }
+  return m;
+}
+
+/* Close what write_spill has begun: the tie, and the END behind it. */
+static int write_end(bitcask_txn *txn, uint64_t at, bitcask_error *err) {
+  uint8_t bytes[BC_MARKER_SZ];
+  bc_marker end = marker_of(txn, BC_MARKER_END);
+  uint64_t after = at + txn->tie.size + BC_MARKER_SZ;
+  struct iovec iov[2] = {{txn->tie.data, txn->tie.size}, {bytes, sizeof bytes}};
+  int skip = !txn->tie.size, rc;
+
+  bc_marker_encode(bytes, txn->tstamp, &end);
+  rc = append(txn, iov + skip, 2 - skip, at, after, err);
+  return rc || txn->written_end == after ? rc : take_back(txn, after, err);
+}
+
 static int write_spill(bitcask_txn *txn, bool end, bitcask_error *err) {
   bc_txlog *log = txn->log;
   uint8_t marker[BC_MARKER_SZ];
@@ -350,29 +404,31 @@ static int write_spill(bitcask_txn *txn, bool end, bitcask_error *err) {
     bc_txlog_spilled(log, txn->df, base);
     return BITCASK_OK;
   }
-  bc_marker_encode(marker, txn->tstamp,
-                   &(bc_marker){BC_MARKER_END, log->size, log->count, log->crc});
-  rc = append(txn, &(struct iovec){marker, sizeof marker}, 1, base + log->size,
-              base + log->size + BC_MARKER_SZ, err);
-  if (rc || txn->written_end == base + log->size + BC_MARKER_SZ) return rc;
-  return take_back(txn, base + log->size + BC_MARKER_SZ, err);
+  return write_end(txn, base + log->size, err);
 }
+
+static bool has_marker(const bitcask_txn *txn) { return txn->log->count > 1 || txn->tie.size; }
 
 /* One write: the record, or a marker and the records. */
 static int write_batch(bitcask_txn *txn, bitcask_error *err) {
   bc_txlog *log = txn->log;
   uint8_t marker[BC_MARKER_SZ];
-  uint64_t size = log->size + (log->count > 1 ? BC_MARKER_SZ : 0), start;
+  uint64_t size = log->size + txn->tie.size + (has_marker(txn) ? BC_MARKER_SZ : 0), start;
+  bc_marker m = {0};
   struct iovec *iov = NULL;
   int n, rc;
 
   rc = choose_file(txn, size, err);
   if (rc) return rc;
   start = txn->point.committed;
-  if (bc_txlog_vectors(log, 1, &iov, &n)) return bc_err_nomem(err);
-  if (log->count > 1) {
-    bc_marker_encode(marker, txn->tstamp,
-                     &(bc_marker){BC_MARKER_BATCH, log->size, log->count, log->crc});
+  if (bc_txlog_vectors(log, txn->tie.size ? 2 : 1, &iov, &n)) return bc_err_nomem(err);
+  if (txn->tie.size) {
+    memmove(iov + 1, iov + 2, (size_t)(n - 2) * sizeof *iov);
+    iov[n - 1] = (struct iovec){txn->tie.data, txn->tie.size};
+  }
+  if (has_marker(txn)) {
+    m = marker_of(txn, BC_MARKER_BATCH); /* behind choose_file, which may change tombstones */
+    bc_marker_encode(marker, txn->tstamp, &m);
     iov[0] = (struct iovec){marker, sizeof marker};
     rc = append(txn, iov, n, start, start + size, err);
   } else {
@@ -383,23 +439,10 @@ static int write_batch(bitcask_txn *txn, bitcask_error *err) {
   return rc;
 }
 
-int bitcask_txn_prepare(bitcask_txn *txn, bitcask_error *err) {
-  bitcask *bc = txn->bc;
-  int rc;
-
-  bc_err_clear(err);
-  rc = bc_store_check(bc, err);
-  if (rc || txn->prepared) return rc;
-  if (txn->broken) {
-    return bc_err(err, txn->broken, "this transaction has failed and can only be rolled back");
-  }
-  if (!txn->log->count) {
-    set_prepared(txn, true);
-    return txn->written_end ? take_back(txn, txn->point.committed, err) : BITCASK_OK;
-  }
-  rc = txn->log->spill ? write_spill(txn, true, err) : write_batch(txn, err);
-  /* The promise of sync=full: on stable storage before anybody is told. */
-  if (!rc && bc->opt.sync == BITCASK_SYNC_FULL) rc = bc_sync_unstable(bc, err);
+/* In the file, and on stable storage if `sync` says so.  On failure nothing of it is left. */
+static int write_all(bitcask_txn *txn, bool sync, bitcask_error *err) {
+  int rc = txn->log->spill ? write_spill(txn, true, err) : write_batch(txn, err);
+  if (!rc && sync) rc = bc_sync_unstable(txn->bc, err);
   if (rc) {
     if (txn->df && !txn->log->spill) (void)take_back(txn, txn->point.committed, err);
     if (txn->log->spill) txn->broken = rc;
@@ -407,6 +450,109 @@ int bitcask_txn_prepare(bitcask_txn *txn, bitcask_error *err) {
   }
   set_prepared(txn, true);
   return BITCASK_OK;
+}
+
+int bitcask_txn_prepare(bitcask_txn *txn, bitcask_error *err) {
+  int rc;
+
+  bc_err_clear(err);
+  rc = bc_store_check(txn->bc, err);
+  if (rc || is_prepared(txn)) return rc;
+  if (txn->broken) {
+    return bc_err(err, txn->broken, "this transaction has failed and can only be rolled back");
+  }
+  if (txn->prepared) set_prepared(txn, false);
+  leave_group(txn);
+  if (!txn->log->count) {
+    set_prepared(txn, true);
+    return txn->written_end ? take_back(txn, txn->point.committed, err) : BITCASK_OK;
+  }
+  /* The promise of sync=full: on stable storage before anybody is told. */
+  return write_all(txn, txn->bc->opt.sync == BITCASK_SYNC_FULL, err);
+}
+
+/* ------------------------------------------------- several directories in one */
+
+/* Those with records move to the front, in their order; how many they are. */
+static size_t collect_members(bitcask_txn *const *txn, size_t n, bitcask_txn **member) {
+  size_t k = 0;
+  for (size_t i = 0; i < n; i++) {
+    if (txn[i]->log->count) member[k++] = txn[i];
+  }
+  return k;
+}
+
+/* Are they, and they alone, prepared as one group? */
+static bool are_prepared(bitcask_txn *const *member, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    if (!member[i]->group || member[i]->group != member[0]->group || !is_prepared(member[i]))
+      return false;
+  }
+  return bc_group_size(member[0]->group) == n;
+}
+
+static int write_member(bitcask_txn *txn, bc_group *g, size_t i, bitcask_error *err) {
+  int rc = bc_group_tie(g, i, txn->tstamp, &txn->tie, err);
+  /* Under any sync mode: once it is decided, a power cut must not take one member away. */
+  if (!rc) rc = write_all(txn, true, err);
+  if (!rc) bc_group_written(g, i, &(bc_position){txn->point.active_id, txn->written_end});
+  return rc;
+}
+
+static int write_group(bitcask_txn *const *member, size_t n, bitcask_error *err) {
+  bc_group *g;
+  int rc = bc_group_new(member[0]->bc->env, n, &g, err);
+
+  if (rc) return rc;
+  for (size_t i = 0; i < n; i++) {
+    leave_group(member[i]);
+    member[i]->group = g; /* it has a reference for each */
+    bc_group_join(g, i, member[i]->bc);
+  }
+  for (size_t i = 0; i < n && !rc; i++) rc = write_member(member[i], g, i, err);
+  if (!rc) rc = bc_group_decide(g, err);
+  /* Nothing is decided, so nothing that was written counts; the first one that could not be
+  ** taken back would be found by the next writer, who asks for the decision. */
+  for (size_t i = 0; i < n && rc; i++) (void)unprepare(member[i], NULL);
+  for (size_t i = 0; i < n && rc; i++) {
+    if (!member[i]->prepared) leave_group(member[i]);
+  }
+  return rc;
+}
+
+/* Whatever they were prepared as before. */
+static int start_over(bitcask_txn *const *member, size_t n, bitcask_error *err) {
+  int rc = BITCASK_OK;
+  for (size_t i = 0; i < n && !rc; i++) {
+    if (member[i]->broken)
+      rc =
+          bc_err(err, member[i]->broken, "this transaction has failed and can only be rolled back");
+    if (!rc) rc = unprepare(member[i], err);
+  }
+  return rc;
+}
+
+int bitcask_prepare_all(bitcask_txn *const *txn, size_t n, bitcask_error *err) {
+  bitcask_txn **member;
+  size_t k;
+  int rc = BITCASK_OK;
+
+  bc_err_clear(err);
+  if (n == 1) return bitcask_txn_prepare(txn[0], err);
+  for (size_t i = 0; i < n && !rc; i++) rc = bc_store_check(txn[i]->bc, err);
+  if (rc || !n) return rc;
+  member = malloc(n * sizeof *member);
+  if (!member) return bc_err_nomem(err);
+  k = collect_members(txn, n, member);
+  if (k > 1 && !are_prepared(member, k)) {
+    rc = start_over(member, k, err);
+    if (!rc) rc = write_group(member, k, err);
+  }
+  for (size_t i = 0; i < n && !rc; i++) {
+    if (k < 2 || !txn[i]->log->count) rc = bitcask_txn_prepare(txn[i], err);
+  }
+  free(member);
+  return rc;
 }
 
 /* ----------------------------------------------------------------- publish */
@@ -424,7 +570,8 @@ static int apply_key(bitcask_txn *txn, uint64_t base, const void *key, uint32_t 
 ** log, where the transaction already is. */
 static void apply_all(bitcask_txn *txn, uint64_t end) {
   bitcask *bc = txn->bc;
-  uint32_t n_markers = txn->log->spill ? 2 : txn->log->count > 1 ? 1 : 0;
+  uint32_t n_markers = txn->log->spill ? 2 : has_marker(txn) ? 1 : 0;
+  uint32_t n_others = n_markers + (txn->tie.size != 0);
   uint64_t base = txn->point.committed + (n_markers ? BC_MARKER_SZ : 0), cursor = 0;
   bc_keydir_view *view;
   const void *key;
@@ -443,9 +590,9 @@ static void apply_all(bitcask_txn *txn, uint64_t end) {
   rc = view ? BITCASK_OK : BITCASK_NOMEM;
   atomic_store_explicit(&txn->df->size, end, memory_order_release);
   bc_store_count(txn->df, txn->tstamp, 0);
-  txn->df->n_records += txn->log->count + n_markers - 1;
-  txn->df->n_tombstones += txn->log->n_tombstones + n_markers;
-  txn->df->tombstone_bytes += txn->log->tombstone_bytes + n_markers * BC_MARKER_SZ;
+  txn->df->n_records += txn->log->count + n_others - 1;
+  txn->df->n_tombstones += txn->log->n_tombstones + n_others;
+  txn->df->tombstone_bytes += txn->log->tombstone_bytes + n_markers * BC_MARKER_SZ + txn->tie.size;
   while (!rc && bc_keydir_view_next(view, &cursor, &key, &key_sz, &place)) {
     rc = apply_key(txn, base, key, key_sz, &place);
   }
@@ -463,6 +610,7 @@ static void discard(bitcask_txn *txn) {
   bc_txlog *log = txn->log;
 
   bc_datafile_unref(txn->df);
+  leave_group(txn);
   *txn = (bitcask_txn){.log = log};
   if (!bc->spare_txn && bc_txlog_recycle(log)) {
     bc->spare_txn = txn;
@@ -479,6 +627,7 @@ static void discard(bitcask_txn *txn) {
 static bool discard_in_child(bitcask_txn *txn) {
   if (!bc_store_check(txn->bc, NULL)) return false;
   bc_datafile_unref(txn->df);
+  leave_group(txn);
   bc_txlog_unref(txn->log);
   txn->bc->n_txns--;
   free(txn);
@@ -503,11 +652,12 @@ void bitcask_txn_publish(bitcask_txn *txn) {
   bc_commit_point p = txn->point;
   uint64_t written = 0, dead = 0;
 
-  if (!txn->prepared) {
+  if (!is_prepared(txn)) {
     bitcask_txn_rollback(txn);
     return;
   }
   if (discard_in_child(txn)) return;
+  if (txn->group) bc_group_settle(txn->group);
   if (txn->log->count) {
     p.committed = txn->written_end;
     p.tstamp = txn->tstamp;
@@ -544,7 +694,13 @@ void bitcask_txn_rollback(bitcask_txn *txn) {
   bool written;
 
   if (!txn || discard_in_child(txn)) return;
+  if (txn->group && bc_group_is_settled(txn->group)) {
+    bitcask_txn_publish(txn); /* committed with the other members */
+    return;
+  }
   bc = txn->bc;
+  /* If this fails the decision file stays, and lies only until all members are taken back. */
+  (void)undo_group(txn, NULL);
   written = txn->written_end != 0;
   bc_txlog_abandon(txn->log);
   /* What cannot be cut off now is left to the next writer, which must not take

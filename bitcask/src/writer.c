@@ -3,8 +3,11 @@
 */
 #include "writer.h"
 
+#include <stdlib.h>
+
 #include "checkpoint.h"
 #include "err.h"
+#include "group.h"
 #include "load.h"
 #include "lock.h"
 #include "name.h"
@@ -80,15 +83,28 @@ static int sync_foreign(bitcask *bc, const bc_commit_point *p, bitcask_error *er
   return bc_store_sync_state(bc, err);
 }
 
+/* Recovered: what a group has left behind does not depend on its decision file any more. */
+static int finish_group(bitcask *bc, char *tied, bitcask_error *err) {
+  bc_commit_point p = bc_point(bc);
+  int rc = tied ? bc_sync_unstable(bc, err) : BITCASK_OK;
+  if (!rc) return bc_group_finish(bc, tied, &(bc_position){p.active_id, p.committed}, err);
+  free(tied);
+  return rc;
+}
+
 /* First transaction since boot, since a writer died, or since we became a
 ** writer: read the log to its end and mend it. */
 static int recover(bitcask *bc, bitcask_error *err) {
   bool alone = bc_store_lock_merge(bc);
   bc_commit_point p;
+  char *tied = NULL;
   int rc;
 
   pthread_rwlock_wrlock(&bc->lock);
+  bc->recovering = true;
   rc = bc_catch_up(bc, BC_TO_END, err);
+  bc->recovering = false;
+  if (!rc) rc = bc_group_confirm(bc, err);
   if (!rc && bc_state_sync_failed(&bc->state)) {
     rc = bc_rewrite_unsynced(bc, err);
     bc_state_forget_written(&bc->state); /* the page may be of before that sync */
@@ -103,10 +119,12 @@ static int recover(bitcask *bc, bitcask_error *err) {
     bc->unsynced = true;     /* what a dead writer left may not be synced, be it */
     bc->dir_unsynced = true; /* bytes or the name of a file */
     bc->missing = 0;         /* the log begins anew behind what is left */
+    tied = bc->tied;
+    bc->tied = NULL;
   }
   pthread_rwlock_unlock(&bc->lock);
   if (alone) bc_store_unlock_merge(bc);
-  return rc;
+  return rc ? rc : finish_group(bc, tied, err);
 }
 
 static int enter_locked(bitcask *bc, bitcask_error *err) {

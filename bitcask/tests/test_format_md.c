@@ -234,7 +234,8 @@ static void check_fields(const block *b, size_t base, const char *section, const
   }
 }
 
-static const char RECORDS[] = "1.2 ", HINTS[] = "2 ", MARKERS[] = "3 ", STATE[] = "4 ";
+static const char RECORDS[] = "1.2 ", HINTS[] = "2 ", MARKERS[] = "3 ", TIES[] = "3.1 ",
+                  STATE[] = "4 ";
 static const char *const record_fields[] = {"crc", "tstamp", "key_sz", "value_sz", "key"};
 static const char *const hint_fields[] = {"tstamp", "key_sz", "total_sz", "offset", "key"};
 static const char *const marker_fields[] = {"prefix", "kind", "length", "count", "crc"};
@@ -414,6 +415,7 @@ static void constants_are_the_codes(void) {
                    {"marker key", BC_MARKER_KEY_SZ},
                    {"marker value", BC_MARKER_VALUE_SZ},
                    {"marker record", BC_MARKER_SZ},
+                   {"tie value, without the path", BC_TIE_VALUE_SZ},
                    {"`bitcask.state`", BC_STATE_SZ}};
   row r;
 
@@ -490,6 +492,28 @@ static void marker_tables_are_true(void) {
   CHECK_EQ(number_in(MARKERS, "length", value), 0x0102030405060708);
   CHECK_EQ(number_in(MARKERS, "count", value), 0x11121314);
   CHECK_EQ(number_in(MARKERS, "crc", value), 0x21222324);
+}
+
+static void tie_table_is_true(void) {
+  static const char *const fields[] = {"prefix", "kind", "token", "members", "index", "path"};
+  bc_tie t = {.members = 0x01020304, .index = 0x11121314, .path = "../a", .path_sz = 4}, back;
+  uint8_t p[200], *value = p + BC_RECORD_HEADER_SZ + BC_MARKER_KEY_SZ;
+  bc_record r;
+  row ignored;
+
+  memset(t.token, 'x', sizeof t.token);
+  (void)bc_tie_encode(p, 0, &t);
+  CHECK_EQ(bc_record_decode(p, bc_tie_size(&t), &r), BC_DECODE_OK);
+  CHECK(bc_tie_decode(&r, &back));
+  CHECK(bc_is_tombstone(r.value, r.value_sz));
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+    CHECK(find_row(TIES, 2, fields[i], &ignored));
+  CHECK_EQ(number_in(TIES, "kind", value), 'T');
+  CHECK_MEM(value + offset_of(TIES, "token", 16), 16, "xxxxxxxxxxxxxxxx", 16);
+  CHECK_EQ(number_in(TIES, "members", value), 0x01020304);
+  CHECK_EQ(number_in(TIES, "index", value), 0x11121314);
+  CHECK_MEM(back.path, back.path_sz, "../a", 4);
+  CHECK_EQ((size_t)((const uint8_t *)back.path - value), BC_TIE_VALUE_SZ);
 }
 
 /* -------------------------------------------------- markers as they are written */
@@ -931,6 +955,7 @@ int main(void) {
   RUN(tombstone_table_is_true);
   RUN(hint_table_is_true);
   RUN(marker_tables_are_true);
+  RUN(tie_table_is_true);
   RUN(large_commits_are_as_described);
   RUN(links_are_as_described);
   RUN(state_table_is_true);

@@ -336,11 +336,38 @@ static void do_commit(void) {
   answer(rc);
 }
 
+/* One transaction with another directory, in which `tied` = `1` is put. */
+static void do_commit_with(const char *dir) {
+  bitcask_txn *both[2] = {txn, NULL};
+  bitcask *other = NULL;
+  bitcask_options o;
+  int rc;
+
+  bitcask_options_init(&o);
+  o.create = true;
+  rc = bitcask_open(dir, &o, &other, &err);
+  if (!rc) rc = bitcask_begin(other, 0, &both[1], &err);
+  if (!rc) rc = bitcask_txn_put(both[1], "tied", 4, "1", 1, &err);
+  if (!rc) rc = bitcask_prepare_all(both, 2, &err);
+  for (int i = 0; i < 2; i++) {
+    if (rc || !both[i]) {
+      bitcask_txn_rollback(both[i]);
+    } else {
+      bitcask_txn_publish(both[i]);
+    }
+  }
+  txn = NULL;
+  if (other) (void)bitcask_close(other, NULL);
+  answer(rc);
+}
+
 static bool transaction_command(char **w, int n) {
   if (strcmp(w[0], "begin") == 0) {
     answer(bitcask_begin(bc, n > 1 ? atoi(w[1]) : 0, &txn, &err));
   } else if (strcmp(w[0], "commit") == 0) {
     do_commit();
+  } else if (strcmp(w[0], "commit_with") == 0) {
+    do_commit_with(w[1]);
   } else if (strcmp(w[0], "rollback") == 0) {
     bitcask_txn_rollback(txn);
     txn = NULL;

@@ -480,6 +480,45 @@ static void directories_move_together(void) {
   forget(&r, m);
 }
 
+/* The first operation of a kind in the log from `from` on, with that path if one is given. */
+static size_t find_op(memenv *m, size_t from, mem_op_kind kind, const char *path) {
+  size_t i = from;
+  for (; i < memenv_log_size(m); i++) {
+    const mem_op *op = memenv_log_op(m, i);
+    if (op->kind == kind && (!path || strstr(op->path, path))) break;
+  }
+  return i;
+}
+
+/* Killed when it was there, or gone, for the page cache alone: whoever builds on the answer
+** makes it durable first.  (A second crash here would take the cache for the disk.) */
+static void answers_are_durable(void) {
+  bitcask_error e;
+  memenv *m;
+  size_t at;
+  run r;
+
+  start(&r, &cases[5], BITCASK_SYNC_FULL);
+  memenv_log_start(r.m);
+  CHECK_OK(roll_back_and_commit(&r, 1, &e), &e);
+  memenv_log_stop(r.m);
+  at = find_op(r.m, 0, MEM_UNLINK, "/bitcask.group-");
+  m = memenv_crash(r.m, &(mem_cut){.kind = MEM_CUT_KILL, .n_ops = at + 1});
+  CHECK_EQ(read_counter(m, &r, 1, false), 0);
+  at = find_op(m, 0, MEM_TRUNCATE, NULL);
+  CHECK(at < memenv_log_size(m));
+  CHECK(find_op(m, 0, MEM_SYNC_DIR, "/disk/a") < at);
+  memenv_free(m);
+
+  at = find_op(r.m, 0, MEM_CREATE, "/bitcask.group-");
+  m = memenv_crash(r.m, &(mem_cut){.kind = MEM_CUT_KILL, .n_ops = at + 2});
+  CHECK_EQ(read_counter(m, &r, 1, false), UNDONE + 1);
+  at = find_op(m, 0, MEM_FDATASYNC, NULL);
+  CHECK(at < find_op(m, 0, MEM_SYNC_DIR, "/disk/a"));
+  CHECK(find_op(m, 0, MEM_SYNC_DIR, "/disk/a") < find_op(m, at + 1, MEM_FDATASYNC, NULL));
+  forget(&r, m);
+}
+
 static char decision_path[200];
 
 static int find_decision(void *arg, const char *name) {
@@ -567,6 +606,7 @@ int main(void) {
   RUN(every_call_fails);
   RUN(every_allocation_fails);
   RUN(spilled);
+  RUN(answers_are_durable);
   RUN(coordinator_is_gone);
   RUN(directories_move_together);
   RUN(decision_is_damaged);

@@ -519,6 +519,28 @@ static void answers_are_durable(void) {
   forget(&r, m);
 }
 
+/* Killed when both pages had been changed: they are synced, both, before the decision goes. */
+static void pages_are_synced_before_a_sweep(void) {
+  bitcask_error e;
+  memenv *m;
+  size_t at;
+  run r;
+
+  start(&r, &cases[0], BITCASK_SYNC_NORMAL);
+  memenv_log_start(r.m);
+  CHECK_OK(commit(&r, 1, &e), &e);
+  memenv_log_stop(r.m);
+  at = find_op(r.m, 0, MEM_UNLINK, "/bitcask.group-");
+  m = memenv_crash(r.m, &(mem_cut){.kind = MEM_CUT_KILL, .n_ops = at});
+  CHECK_EQ(count_decisions(m, 2), 1);
+  CHECK_EQ(read_counter(m, &r, 0, false), 1);
+  at = find_op(m, 0, MEM_UNLINK, "/bitcask.group-");
+  CHECK(at >= 2 && at < memenv_log_size(m));
+  for (size_t i = 1; i <= 2 && at >= 2 && at < memenv_log_size(m); i++)
+    CHECK_EQ(memenv_log_op(m, at - i)->kind, MEM_FDATASYNC);
+  forget(&r, m);
+}
+
 static char decision_path[200];
 
 static int find_decision(void *arg, const char *name) {
@@ -607,6 +629,7 @@ int main(void) {
   RUN(every_allocation_fails);
   RUN(spilled);
   RUN(answers_are_durable);
+  RUN(pages_are_synced_before_a_sweep);
   RUN(coordinator_is_gone);
   RUN(directories_move_together);
   RUN(decision_is_damaged);

@@ -167,7 +167,10 @@ int bc_copier_close_output(bc_copier *c) {
       if (!rc) c->out->has_hint = true;
     }
   }
-  if (!rc) note_synced(c, c->out->id + 1, 0);
+  if (!rc) {
+    note_synced(c, c->out->id + 1, 0);
+    bc_store_note_length(bc, c->out);
+  }
   c->has_hint_writer = false;
   bc_datafile_settle(c->out);
   bc_datafile_unref(c->out);

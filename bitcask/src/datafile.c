@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "buf.h"
+#include "bytes.h"
 #include "err.h"
 #include "name.h"
 
@@ -223,6 +224,15 @@ int bc_datafile_read(bc_datafile *df, uint64_t offset, size_t n, bitcask_buf *sc
   if (!rc) scratch->size = n;
   *out = scratch->data;
   return rc;
+}
+
+uint32_t bc_datafile_first(bc_datafile *df) {
+  bitcask_buf scratch = {0};
+  const uint8_t *p;
+  uint32_t first = 0;
+  if (!bc_datafile_read(df, 0, 4, &scratch, &p, NULL)) first = bc_get32(p);
+  bitcask_buf_free(&scratch);
+  return first;
 }
 
 void bc_reader_init(bc_reader *r, bc_datafile *df, uint64_t limit) {

@@ -81,6 +81,9 @@ bool bc_datafile_shed(bc_datafile *df, uint64_t n);
 int bc_datafile_read(bc_datafile *df, uint64_t offset, size_t n, bitcask_buf *scratch,
                      const uint8_t **out, bitcask_error *err);
 
+/* The first four bytes, of a file that has so many; 0: not to be had. */
+uint32_t bc_datafile_first(bc_datafile *df);
+
 /* A place to scan with: keeps what was read ahead where there is no mapping. */
 typedef struct bc_reader {
   bc_datafile *df;

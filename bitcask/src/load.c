@@ -84,28 +84,43 @@ static int apply(loader *l, const void *key, uint32_t key_sz, bc_place *place, b
   return rc ? bc_err_nomem(l->err) : BITCASK_OK;
 }
 
-/* A file says how long the one below it was.  *broken: under sync=off a power cut has kept this
-** one and shortened that one, and then the log ended there.  Else a shorter one has lost its
-** end, and what that held is not known. */
+/* A file without a hint has lost its end.  Of one with a hint the keys are known. */
+static void note_lost_end(bitcask *bc, bc_datafile *df, uint64_t was) {
+  uint64_t size = atomic_load(&df->size);
+  df->damaged = true;
+  df->doubt_from = size;
+  df->doubt_to = was;
+  bc_store_log(bc, "%s/%u.bitcask.data has lost its end: it has %llu of %llu bytes", bc->dir,
+               df->id, (unsigned long long)size, (unsigned long long)was);
+}
+
+/* Under sync=off a file says how long the one before it was.  *broken: a power cut has kept this
+** one and shortened that one, and then the log ended there. */
 static void check_link(loader *l, const bc_record *r, bool *broken) {
   bitcask *bc = l->bc;
-  bc_datafile *below;
+  bc_datafile *before;
   bc_position stable;
   bc_marker m;
 
   *broken = false;
   if (!bc_marker_decode(r, &m) || m.kind != BC_MARKER_LINK) return;
-  below = bc_fileset_find(bc->files, m.count);
+  before = bc_fileset_find(bc->files, m.count);
   /* One that is missing has been merged: its name had been on the disk. */
-  if (!below || below->has_hint || atomic_load(&below->size) >= m.length) return;
+  if (!before || before->has_hint || atomic_load(&before->size) >= m.length) return;
   *broken = !bc_state_is_live(&bc->state) && bc_state_stable(&bc->state, &stable) &&
             m.count >= stable.file_id;
-  if (*broken) return;
-  below->damaged = true;
-  below->doubt_from = atomic_load(&below->size);
-  below->doubt_to = m.length;
-  bc_store_log(bc, "%s/%u.bitcask.data has lost its end: it has %llu of %llu bytes", bc->dir,
-               below->id, (unsigned long long)below->doubt_from, (unsigned long long)m.length);
+  if (!*broken) note_lost_end(bc, before, m.length);
+}
+
+/* Is the file as long as it was when it was full? */
+static void check_length(bitcask *bc, bc_datafile *df) {
+  const bc_env *env = bc->env;
+  uint64_t was, on_disk;
+
+  if (df->has_hint || !bc_store_length(bc, df, &was) || atomic_load(&df->size) >= was) return;
+  /* It may have been filled since it was listed. */
+  if (df->fd < 0 || env->size(env->ctx, df->fd, &on_disk) || on_disk >= was) return;
+  note_lost_end(bc, df, was);
 }
 
 /* The hint of a file has no values, and the link is one. */
@@ -133,10 +148,11 @@ static int on_hint(loader *l, const bc_hint_entry *e) {
                      e->total_sz == BC_RECORD_HEADER_SZ + e->key_sz + BC_TOMBSTONE_SZ)) {
     bitcask_buf scratch = {0};
     const uint8_t *p;
+    bc_record r;
     if (e->offset + e->total_sz <= l->limit &&
         !bc_datafile_read(l->df, e->offset, e->total_sz, &scratch, &p, NULL)) {
-      tombstone = bc_is_tombstone(p + BC_RECORD_HEADER_SZ + e->key_sz,
-                                  e->total_sz - BC_RECORD_HEADER_SZ - e->key_sz);
+      tombstone = bc_record_decode(p, e->total_sz, &r) == BC_DECODE_OK && r.key_sz == e->key_sz &&
+                  !memcmp(r.key, e->key, e->key_sz) && bc_is_tombstone(r.value, r.value_sz);
     }
     bitcask_buf_free(&scratch);
   }
@@ -156,7 +172,7 @@ static int on_record(void *ctx, const bc_found *f) {
 static int on_skipped(void *ctx, uint64_t offset, uint64_t n) {
   loader *l = ctx;
   l->df->damaged = true;
-  if (l->moves) l->bc->copies_damaged = true;
+  if (l->moves) l->bc->reload_due = true;
   bc_store_log(l->bc, "%s/%u.bitcask.data: %llu damaged bytes at %llu left out", l->bc->dir,
                l->df->id, (unsigned long long)n, (unsigned long long)offset);
   return 0;
@@ -175,9 +191,24 @@ static int on_damaged(void *ctx, const void *key, uint32_t key_sz, uint64_t offs
                                                                   : BITCASK_OK;
 }
 
+static bool trusts_hint(const bitcask *bc, uint32_t id) {
+  if (bc->opt.damage == BITCASK_DAMAGE_IGNORE) return false;
+  for (size_t i = 0; i < bc->n_distrusted; i++) {
+    if (bc->distrusted[i] == id) return false;
+  }
+  return true;
+}
+
 static int on_doubt(void *ctx, uint64_t offset, uint64_t n) {
   loader *l = ctx;
   l->df->damaged = true;
+  /* A hint that was made since the file was last read knows its keys. */
+  if (l->from && trusts_hint(l->bc, l->df->id)) {
+    bool hinted;
+    int rc = bc_hint_exists(l->bc->env, l->bc->dir, l->df->id, &hinted, l->err);
+    if (rc) return rc;
+    l->bc->reload_due |= hinted;
+  }
   if (offset + n <= l->df->doubt_to) return BITCASK_OK;
   l->df->doubt_from = offset;
   l->df->doubt_to = offset + n;
@@ -186,11 +217,13 @@ static int on_doubt(void *ctx, uint64_t offset, uint64_t n) {
 
 /* --------------------------------------------------------------- one file */
 
-/* Up to where bytes of file `id` are known to have been on stable storage. A
+/* Up to where bytes of file `id` are known to have been there, whatever crashed.  A
 ** directory without a state page is not of our making: all damage is rot. */
 static uint64_t stable_in(const bitcask *bc, uint32_t id) {
-  bc_position p;
+  bc_position p, c = bc->committed;
   if (!bc_state_stable(&bc->state, &p)) return BC_STABLE_UNKNOWN;
+  /* No crash of a process takes from the log what was committed since the machine booted. */
+  if (c.file_id > p.file_id || (c.file_id == p.file_id && c.offset > p.offset)) p = c;
   if (id < p.file_id) return BC_ALL_STABLE;
   return id == p.file_id ? p.offset : 0;
 }
@@ -198,7 +231,13 @@ static uint64_t stable_in(const bitcask *bc, uint32_t id) {
 /* Before the directory is listed: what is found out of date then was counted, as a
 ** commit or as a step of a merge, and is looked at again. */
 static void note_outputs(bitcask *bc) {
+  bc_commit_point p;
+  uint64_t generation;
+
   if (!bc_state_outputs(&bc->state, &bc->outputs)) bc->outputs = (bc_outputs){0};
+  bc->committed = (bc_position){0, 0};
+  if (bc_state_read(&bc->state, &p, &generation) && !bc_state_sync_failed(&bc->state))
+    bc->committed = (bc_position){p.active_id, p.committed};
   /* After a failed sync the page may be an older one. */
   if (bc_state_sync_failed(&bc->state) || !bc_state_written(&bc->state, &bc->written))
     bc->written = (bc_position){0};
@@ -212,14 +251,6 @@ static uint64_t known_in(const bitcask *bc, const bc_datafile *df) {
   /* One with a hint may be somebody's who knows no stable position. */
   if (df->foreign && stable_in(bc, df->id) != BC_ALL_STABLE) return BC_STABLE_UNKNOWN;
   return stable_in(bc, df->id);
-}
-
-static bool trusts_hint(const bitcask *bc, uint32_t id) {
-  if (bc->opt.damage == BITCASK_DAMAGE_IGNORE) return false;
-  for (size_t i = 0; i < bc->n_distrusted; i++) {
-    if (bc->distrusted[i] == id) return false;
-  }
-  return true;
 }
 
 /* Up to where a file holds nothing that is undecided (group.h).  What is behind the commit point
@@ -276,12 +307,11 @@ static bool fits_entry(loader *l, const bc_hint_entry *e, bool *other) {
 }
 
 /* Is it the hint of this file?  One of another file has a right CRC, too, and its entries may
-** tile this file.  A few entries are looked up; where a record is damaged that says nothing,
-** unless most of them are. */
+** tile this file.  A few entries are looked up; some may be damaged. */
 static bool is_of_file(loader *l, const bc_hint *h) {
   unsigned n_fit = 0, n_asked = 0;
   bc_hint_entry e;
-  bool other;
+  bool other = false;
   size_t at;
 
   for (unsigned i = 0; i < h->n_samples; i++) {
@@ -290,9 +320,9 @@ static bool is_of_file(loader *l, const bc_hint *h) {
     if (e.offset + BC_RECORD_HEADER_SZ > l->limit) continue; /* in the part that is missing */
     n_asked++;
     n_fit += fits_entry(l, &e, &other);
-    if (other) return false;
   }
-  return 2 * n_fit >= n_asked;
+  /* Of an entry behind the end there would be the beginning of its record. */
+  return 2 * n_fit >= n_asked && !(other && h->end > l->limit);
 }
 
 static int read_hint(loader *l, const bc_hint *h) {
@@ -632,6 +662,7 @@ static int walk_files(bitcask *bc, bc_shards *shards, const bounds *b, const bc_
       continue;
     }
     df = bc_fileset_find(bc->files, f->id);
+    if (!f->newest) check_length(bc, df);
     if (ends_log(bc, b, f, end)) log_ended = true;
     if (end < f->size && b->whole_tail) bc->repairs_due = true;
     if (i + 1 < l->n) {
@@ -691,7 +722,7 @@ static int start_anew(bitcask *bc, bitcask_error *err) {
   bc_store_find_doubt(bc);
   bc->buried_for = (bc_position){0, 0};
   bc->missing = 0;
-  bc->copies_damaged = false;
+  bc->reload_due = false;
   bc->restored = false;
   bc->gone = 0;
   bc->n_saved = 0;
@@ -752,9 +783,9 @@ static int pass(bitcask *bc, bc_catch_up_to to, bounds *b, bool *again, bitcask_
     rc = start_anew(bc, err);
   }
   if (!rc && !*again) rc = walk(bc, b, &l, again, err);
-  /* A merge's output with damage: what it took over is not known, so nothing may be taken for
-  ** deleted because it is not there.  All is loaded anew, and the damage is found in it. */
-  if (!rc && !*again && bc->copies_damaged) {
+  /* Also of a merge's output with damage: what it took over is not known, so nothing may be
+  ** taken for deleted because it is not there. */
+  if (!rc && !*again && bc->reload_due) {
     rc = start_anew(bc, err);
     *again = !rc;
   }
@@ -862,12 +893,16 @@ static int find_buried(bitcask *bc, bitcask_error *err) {
 /* Is the log shorter than it is known to have been? */
 static void find_missing(bitcask *bc, const bounds *b) {
   bc_position known = b->stable;
-  uint64_t was = bc->missing;
-  const bc_datafile *df;
+  uint64_t was = bc->missing, length;
+  bc_datafile *df;
 
   if (b->live) known = (bc_position){b->point.active_id, b->point.committed};
-  df = bc_fileset_find(bc->files, known.file_id);
+  df = bc->files->n ? bc->files->file[bc->files->n - 1] : NULL;
   bc->missing = 0;
+  if (df && !df->has_hint && df->id < known.file_id && !known.offset &&
+      bc_store_length(bc, df, &length) && atomic_load(&df->size) < length)
+    known = (bc_position){df->id, length};
+  df = bc_fileset_find(bc->files, known.file_id);
   if (!df && bc->files->n && bc->files->file[bc->files->n - 1]->id > known.file_id) return;
   if (df && bc->files->file[bc->files->n - 1] != df) return;
   if (!df || atomic_load(&df->size) < known.offset)
@@ -1017,6 +1052,29 @@ int bc_refresh(bitcask *bc, bitcask_error *err) {
   return rc;
 }
 
+static int on_any_damage(void *ctx, uint64_t offset, uint64_t n) {
+  (void)ctx;
+  (void)offset;
+  (void)n;
+  return BITCASK_CORRUPT;
+}
+
+static int on_any_record(void *ctx, const bc_found *f) {
+  (void)ctx;
+  (void)f;
+  return BITCASK_OK;
+}
+
+/* Is every byte of the file part of a valid record, and every batch whole? */
+static bool is_sound(bc_datafile *df) {
+  bc_scan scan = {.limit = atomic_load(&df->size),
+                  .stable = BC_ALL_STABLE,
+                  .fn = on_any_record,
+                  .skipped = on_any_damage,
+                  .doubt = on_any_damage};
+  return !bc_datafile_scan(df, &scan, NULL) && scan.end == scan.limit;
+}
+
 bool bc_hint_misleads(bitcask *bc, const bc_place *place, const void *key, size_t key_sz) {
   bitcask_buf scratch = {0};
   const uint8_t *p;
@@ -1026,11 +1084,16 @@ bool bc_hint_misleads(bitcask *bc, const bc_place *place, const void *key, size_
 
   pthread_rwlock_rdlock(&bc->lock);
   df = bc_fileset_find(bc->files, place->file_id);
-  yes = df && df->has_hint && trusts_hint(bc, df->id) &&
+  yes = df && df->has_hint && !df->damaged && trusts_hint(bc, df->id) &&
         place->offset + place->total_sz <= atomic_load(&df->size) &&
         !bc_datafile_read(df, place->offset, place->total_sz, &scratch, &p, NULL) &&
         bc_record_decode(p, place->total_sz, &r) == BC_DECODE_OK &&
         (r.key_sz != key_sz || memcmp(r.key, key, key_sz) != 0);
+  /* Or the data is not what it was when the hint was made: then the hint is right. */
+  if (yes && !is_sound(df)) {
+    df->damaged = true;
+    yes = false;
+  }
   pthread_rwlock_unlock(&bc->lock);
   bitcask_buf_free(&scratch);
   return yes;

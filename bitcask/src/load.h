@@ -41,7 +41,7 @@ int bc_refresh(bitcask *bc, bitcask_error *err);
 int bc_distrust_hint(bitcask *bc, uint32_t id, bitcask_error *err);
 
 /* The record at `place` is not that of `key`.  Is it another, valid one, so that
-** the file's hint is to blame? */
+** the file's hint is to blame?  Not if the file has damage.  Cost: a pass through the file. */
 bool bc_hint_misleads(bitcask *bc, const bc_place *place, const void *key, size_t key_sz);
 
 #endif

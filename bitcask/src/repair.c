@@ -108,7 +108,11 @@ static int cut_tail(bitcask *bc, bc_datafile *df, bitcask_error *err) {
   int rc = BITCASK_OK, e;
   bool hinted;
 
-  rc = bc_datafile_reopen(df, bc->dir, BC_OPEN_WRITE, NULL, err);
+  rc = bc_datafile_reopen(df, bc->dir, BC_OPEN_WRITE, &e, err);
+  if (rc && e == ENOENT) { /* somebody has merged it meanwhile */
+    bc_err_clear(err);
+    return BITCASK_OK;
+  }
   if (rc) return rc;
   e = env->size(env->ctx, df->fd, &size);
   if (e) return bc_err_os(err, e, "cannot stat %s/%u.bitcask.data", bc->dir, df->id);
@@ -331,15 +335,6 @@ static bc_datafile *newest_to_cut(const bitcask *bc) {
   return bc_may_grow(&bc->outputs, last->id) ? NULL : last;
 }
 
-static bool is_gone(const bitcask *bc, uint32_t id) {
-  bitcask_buf path = {0};
-  bc_stat st;
-  bool gone = !bc_name_data(&path, bc->dir, id, "") &&
-              bc->env->stat(bc->env->ctx, (char *)path.data, &st) == ENOENT;
-  bitcask_buf_free(&path);
-  return gone;
-}
-
 int bc_repair(bitcask *bc, bool alone, bitcask_error *err) {
   bc_datafile *active = bc_continued(bc), *newest = active ? active : newest_to_cut(bc);
   bitcask_error e = {0};
@@ -348,11 +343,6 @@ int bc_repair(bitcask *bc, bool alone, bitcask_error *err) {
 
   if (bc->checkpoint_unfit) remove_checkpoint(bc);
   if (newest) rc = cut_tail(bc, newest, err);
-  /* Another process may be merging, and have removed it. */
-  if (rc && newest != active && is_gone(bc, newest->id)) {
-    bc_err_clear(err);
-    rc = BITCASK_OK;
-  }
   if (!rc && alone) {
     rc = bc_listing_read(&l, bc->env, bc->dir, err);
     if (rc) return rc;

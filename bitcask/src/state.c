@@ -30,6 +30,14 @@ struct stable {
   _Atomic uint32_t crc; /* of the 12 bytes before, starting value 1: zeros are no position */
 };
 
+enum { N_LENGTHS = 32 };
+
+struct length {
+  struct stable end; /* its crc goes on over `first` */
+  _Atomic uint32_t first;
+  uint32_t unused[3];
+};
+
 struct session {
   _Atomic uint64_t at;
   _Atomic uint64_t end;
@@ -80,7 +88,8 @@ struct bc_state_page {
   struct outputs outputs0;
   uint8_t unused4[512 - sizeof(struct outputs)];
   struct outputs outputs1;
-  uint8_t unused5[BC_STATE_SZ - 2048 - sizeof(struct outputs)];
+  uint8_t unused5[1024 - sizeof(struct outputs)];
+  struct length length[N_LENGTHS]; /* of a file, at its id modulo their number */
 };
 
 _Static_assert(sizeof(struct bc_state_page) == BC_STATE_SZ, "layout of bitcask.state");
@@ -88,6 +97,7 @@ _Static_assert(offsetof(struct bc_state_page, stable0) == 512, "layout of bitcas
 _Static_assert(offsetof(struct bc_state_page, stable1) == 1024, "layout of bitcask.state");
 _Static_assert(offsetof(struct bc_state_page, outputs0) == 1536, "layout of bitcask.state");
 _Static_assert(offsetof(struct bc_state_page, outputs1) == 2048, "layout of bitcask.state");
+_Static_assert(offsetof(struct bc_state_page, length) == 3072, "layout of bitcask.state");
 
 int bc_state_init(bc_state *st, const bc_env *env) {
   *st = (bc_state){.env = env, .pid = env->pid(env->ctx), .fd = -1, .read_fd = -1};
@@ -337,6 +347,30 @@ void bc_state_set_stable(bc_state *st, const bc_position *p) {
 
   if ((has_a || has_b) && !is_before(newest, p)) return;
   write_stable(newest == &a && has_a ? &st->page->stable1 : &st->page->stable0, p);
+}
+
+static uint32_t length_crc(const bc_position *end, uint32_t first) {
+  return bc_crc32(position_crc(end), &first, sizeof first);
+}
+
+void bc_state_set_length(bc_state *st, const bc_position *end, uint32_t first) {
+  struct length *s = &st->page->length[end->file_id % N_LENGTHS];
+  write_stable(&s->end, end);
+  atomic_store_explicit(&s->first, first, memory_order_relaxed);
+  atomic_store_explicit(&s->end.crc, length_crc(end, first), memory_order_relaxed);
+}
+
+bool bc_state_length(const bc_state *st, uint32_t file_id, uint64_t *out, uint32_t *first) {
+  const struct length *s;
+  bc_position p;
+
+  if (!st->page || memcmp(st->page->magic, MAGIC, sizeof MAGIC)) return false;
+  s = &st->page->length[file_id % N_LENGTHS];
+  (void)read_stable(&s->end, &p);
+  *out = p.offset;
+  *first = atomic_load_explicit(&s->first, memory_order_relaxed);
+  return p.file_id == file_id &&
+         length_crc(&p, *first) == atomic_load_explicit(&s->end.crc, memory_order_relaxed);
 }
 
 static uint32_t outputs_crc(const bc_outputs *o) {

@@ -123,6 +123,12 @@ bool bc_state_stable(const bc_state *st, bc_position *out);
 /* After fdatasync, under the write lock: never goes back. */
 void bc_state_set_stable(bc_state *st, const bc_position *p);
 
+/* How long a file was when it was full and synced; the last ones are remembered.  Valid over
+** boots.  `first`: its first four bytes, so that the page of another directory says nothing.
+** Set under the write lock or the merge lock. */
+void bc_state_set_length(bc_state *st, const bc_position *end, uint32_t first);
+bool bc_state_length(const bc_state *st, uint32_t file_id, uint64_t *out, uint32_t *first);
+
 /* False if none is known.  Set with the merge lock, after fdatasync; goes up. */
 bool bc_state_outputs(const bc_state *st, bc_outputs *out);
 void bc_state_set_outputs(bc_state *st, const bc_outputs *o);

@@ -368,6 +368,19 @@ int bc_store_sync_state(bitcask *bc, bitcask_error *err) {
                    bc->dir);
 }
 
+enum { LEAST_SZ = 4 }; /* bytes that a file is known by */
+
+void bc_store_note_length(bitcask *bc, bc_datafile *df) {
+  bc_position end = {df->id, atomic_load(&df->size)};
+  if (end.offset >= LEAST_SZ) bc_state_set_length(&bc->state, &end, bc_datafile_first(df));
+}
+
+bool bc_store_length(const bitcask *bc, bc_datafile *df, uint64_t *out) {
+  uint32_t first;
+  return bc_state_length(&bc->state, df->id, out, &first) &&
+         (atomic_load(&df->size) < LEAST_SZ || bc_datafile_first(df) == first);
+}
+
 uint32_t bc_store_cutoff(const bitcask *bc) {
   int64_t t;
   if (!bc->opt.expiry_secs) return 0;

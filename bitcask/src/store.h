@@ -55,12 +55,13 @@ struct bitcask {
   bc_doubt doubt;         /* the highest of all files; always none under BITCASK_DAMAGE_IGNORE */
   bc_keydir *buried;      /* keys whose newest record is a tombstone in doubt; NULL: none */
   bc_position buried_for; /* end of the doubt that they were looked up for */
-  bool copies_damaged;    /* damage was found in the output of a merge that was followed */
-  uint64_t missing;    /* bytes that are gone from the end of the log, now; to be recovered from */
-  uint64_t lost;       /* the same, at any time while this handle was open */
-  bc_position seen;    /* the log is in the keydir up to here */
-  bc_outputs outputs;  /* as they were before the directory was listed; or all 0 */
-  bc_position written; /* of them, at that time; file_id 0: not known */
+  bool reload_due;        /* damage was found of which a load from the beginning tells more */
+  uint64_t missing;   /* bytes that are gone from the end of the log, now; to be recovered from */
+  uint64_t lost;      /* the same, at any time while this handle was open */
+  bc_position seen;   /* the log is in the keydir up to here */
+  bc_outputs outputs; /* as they were before the directory was listed; or all 0 */
+  bc_position committed; /* the commit point at that time; file_id 0: not known */
+  bc_position written;   /* of them, at that time; file_id 0: not known */
   uint32_t newest_tstamp;
   uint64_t died;               /* bytes of records that have become dead, ever */
   _Atomic uint32_t max_id;     /* of all data and hint files seen */
@@ -214,6 +215,11 @@ int bc_store_poisoned(const bitcask *bc, bitcask_error *err);
 int bc_store_sync(bitcask *bc, bc_datafile *df, bitcask_error *err);
 /* The same for bitcask.state, where a position must be known before it is used. */
 int bc_store_sync_state(bitcask *bc, bitcask_error *err);
+
+/* A file is full and synced: remember its length (FORMAT.md section 4), and look it up; false:
+** it is not known. */
+void bc_store_note_length(bitcask *bc, bc_datafile *df);
+bool bc_store_length(const bitcask *bc, bc_datafile *df, uint64_t *out);
 
 /* Records with a lower timestamp have expired; 0 if nothing expires. */
 uint32_t bc_store_cutoff(const bitcask *bc);

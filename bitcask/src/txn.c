@@ -286,38 +286,14 @@ static int take_back(bitcask_txn *txn, uint64_t to, bitcask_error *err) {
   return rc;
 }
 
-/* With `lock`: the file below a new one, if nothing else says how long it is: not a hint, and
-** it will not grow any more. */
-static const bc_datafile *unhinted_below(const bitcask *bc, uint32_t id) {
-  bc_outputs o = {0};
-
-  (void)bc_state_outputs(&bc->state, &o);
-  for (size_t i = bc->files->n; i-- > 0;) {
-    const bc_datafile *df = bc->files->file[i];
-    if (df->id >= id || bc_may_grow(&o, df->id)) continue;
-    return df->has_hint || df->damaged ? NULL : df;
-  }
-  return NULL;
-}
-
-/* Let a new file say how long the one below it is: else nobody would know if that lost its end
-** (load.c). */
-static int write_link(bitcask_txn *txn, bitcask_error *err) {
+/* sync=off: let the new file say how long the last one was (load.c). */
+static int write_link(bitcask_txn *txn, const bc_commit_point *before, bitcask_error *err) {
   bitcask *bc = txn->bc;
   uint8_t marker[BC_MARKER_SZ];
-  bc_marker link = {.kind = BC_MARKER_LINK};
-  const bc_datafile *below;
   int rc;
 
-  pthread_rwlock_rdlock(&bc->lock);
-  below = unhinted_below(bc, txn->df->id);
-  if (below) {
-    link.length = atomic_load(&below->size);
-    link.count = below->id;
-  }
-  pthread_rwlock_unlock(&bc->lock);
-  if (!below) return BITCASK_OK;
-  bc_marker_encode(marker, txn->tstamp, &link);
+  bc_marker_encode(marker, txn->tstamp,
+                   &(bc_marker){BC_MARKER_LINK, before->committed, before->active_id, 0});
   rc = append(txn, &(struct iovec){marker, sizeof marker}, 1, 0, sizeof marker, err);
   if (rc) return rc;
   txn->point.committed = sizeof marker;
@@ -335,8 +311,9 @@ static int write_link(bitcask_txn *txn, bitcask_error *err) {
 ** one if they would take it over its limit. */
 static int choose_file(bitcask_txn *txn, uint64_t size, bitcask_error *err) {
   bitcask *bc = txn->bc;
+  bc_commit_point before = txn->point;
   uint32_t id;
-  int rc = BITCASK_OK;
+  int rc;
 
   if (txn->point.committed && txn->point.committed + size > bc->opt.max_file_size) {
     /* An earlier prepare may have left its bytes in this file. */
@@ -349,9 +326,11 @@ static int choose_file(bitcask_txn *txn, uint64_t size, bitcask_error *err) {
     txn->df = NULL;
     /* A tombstone says what file it is in. */
     bc_txlog_retarget(txn->log, id);
+    rc = bc_open_active(bc, &txn->point, &txn->df, err);
+    if (!rc && bc->opt.sync == BITCASK_SYNC_OFF) rc = write_link(txn, &before, err);
+    return rc;
   }
-  if (!txn->df) rc = bc_open_active(bc, &txn->point, &txn->df, err);
-  return !rc && !txn->point.committed ? write_link(txn, err) : rc;
+  return txn->df ? BITCASK_OK : bc_open_active(bc, &txn->point, &txn->df, err);
 }
 
 /* The marker that goes with all records, the tie included. */

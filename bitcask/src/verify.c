@@ -230,10 +230,24 @@ static int verify_size(verifier *v, const bc_datafile *df) {
                                                : BITCASK_OK;
 }
 
+static int verify_lost_end(verifier *v, const bc_datafile *df) {
+  char text[160];
+  uint64_t size = atomic_load(&df->size), keys;
+
+  if (df->has_hint || df->doubt_to <= size) return BITCASK_OK;
+  keys = count_doubtful(v, df->doubt_to);
+  snprintf(text, sizeof text,
+           "the file has lost its end: it has %llu of %llu bytes; %llu key%s in doubt",
+           (unsigned long long)size, (unsigned long long)df->doubt_to, (unsigned long long)keys,
+           keys == 1 ? " is" : "s are");
+  return tell(v, size, text);
+}
+
 static int verify_file(verifier *v, bc_datafile *df) {
   int rc;
   v->file_id = df->id;
   rc = verify_size(v, df);
+  if (!rc) rc = verify_lost_end(v, df);
   if (!rc && v->reads) rc = verify_records(v, df);
   return rc ? rc : verify_hint(v, df);
 }

@@ -92,6 +92,12 @@ static int finish_group(bitcask *bc, char *tied, bitcask_error *err) {
   return rc;
 }
 
+/* The log goes on behind what is left of it: what has gone is missed no more. */
+static void accept_loss(bitcask *bc) {
+  if (bc->missing && bc->files->n) bc_store_note_length(bc, bc->files->file[bc->files->n - 1]);
+  bc->missing = 0;
+}
+
 /* First transaction since boot, since a writer died, or since we became a
 ** writer: read the log to its end and mend it. */
 static int recover(bitcask *bc, bitcask_error *err) {
@@ -118,7 +124,7 @@ static int recover(bitcask *bc, bitcask_error *err) {
     bc_publish_point(bc, &p);
     bc->unsynced = true;     /* what a dead writer left may not be synced, be it */
     bc->dir_unsynced = true; /* bytes or the name of a file */
-    bc->missing = 0;         /* the log begins anew behind what is left */
+    accept_loss(bc);
     tied = bc->tied;
     bc->tied = NULL;
   }
@@ -339,11 +345,15 @@ void bc_save_step(bitcask *bc, uint64_t n) {
 int bc_rotate(bitcask *bc, uint32_t id, bitcask_error *err) {
   bc_commit_point p = bc_point(bc);
   bool synced = bc->opt.sync != BITCASK_SYNC_OFF;
+  bc_datafile *sealed;
   /* Before anything goes to the next file: else a power cut could lose the end
   ** of this one and keep what came later. */
   int rc = synced ? bc_sync_unstable(bc, err) : BITCASK_OK;
 
   if (rc) return rc;
+  sealed = synced ? bc_store_find(bc, p.active_id) : NULL;
+  if (sealed) bc_store_note_length(bc, sealed);
+  bc_datafile_unref(sealed);
   bc_state_add_unsealed(&bc->state, p.active_id); /* before anybody misses its hint */
   p.active_id = id;
   p.committed = 0;

@@ -36,6 +36,11 @@
 **   Processes  Any number may open one directory.  Writers take turns, one
 **              transaction each.  After fork() the child must not use the
 **              parent's handles: every call returns BITCASK_INVALID.
+**   Directory  If the directory is removed, renamed or replaced, or bitcask.state or
+**              the newest data file in it, a handle finds out before it acknowledges anything
+**              more (but under BITCASK_SYNC_NORMAL and OFF a commit looks at most once
+**              in a millisecond), and within a second when it only reads.  From then on every
+**              call returns BITCASK_MOVED; a close, too, and the handle is gone all the same.
 **   Keys       0 to 65,535 bytes.  One key is reserved (FORMAT.md section 3).
 **   Values     0 to 2^32-15-key_sz bytes, not beginning with the 17 bytes
 **              "bitcask_tombstone": basho/bitcask takes those for deletions.
@@ -73,7 +78,8 @@ enum {
   BITCASK_INVALID = 9,    /* a wrong argument, a reserved key, or misuse of the API */
   BITCASK_NOMEM = 10,     /* out of memory */
   BITCASK_INTERRUPT = 11, /* the `progress` callback asked to stop */
-  BITCASK_ABORT = 12      /* what is read belonged to a transaction since rolled back */
+  BITCASK_ABORT = 12,     /* what is read belonged to a transaction since rolled back */
+  BITCASK_MOVED = 13      /* the directory was removed, renamed or replaced; open it anew */
 };
 
 /* "busy", "corrupt", ...: a lower-case word for a status code; static. */
@@ -606,6 +612,9 @@ typedef struct bitcask_status_info {
 } bitcask_status_info;
 
 int bitcask_status(bitcask *bc, bitcask_status_info *out, bitcask_error *err);
+
+/* Has a call returned BITCASK_MOVED, or would the next one?  Does not look. */
+bool bitcask_is_moved(const bitcask *bc);
 
 /* The directory as an absolute path; valid until bitcask_close. */
 const char *bitcask_dir(const bitcask *bc);

@@ -30,6 +30,8 @@ int vt_error_code(int status) {
     return SQLITE_NOMEM;
   case BITCASK_INTERRUPT:
     return SQLITE_INTERRUPT;
+  case BITCASK_MOVED:
+    return SQLITE_READONLY_DBMOVED;
   case BITCASK_ABORT:
     return SQLITE_ABORT_ROLLBACK;
   default:

@@ -30,7 +30,7 @@ static vt_engine *find(const struct stat *st, bool read_only) {
   vt_engine *p = engines;
   int64_t pid = getpid();
   while (p && !(p->device == st->st_dev && p->inode == st->st_ino && p->pid == pid &&
-                p->options.engine.read_only == read_only)) {
+                p->options.engine.read_only == read_only && !bitcask_is_moved(p->bc))) {
     p = p->next;
   }
   return p;

@@ -136,6 +136,7 @@ int vt_session_view(vt_session *s, vt_view **out, bitcask_error *e) {
     s->spare = v;
     return rc;
   }
+  s->n_views++;
   s->view = v;
   *out = v;
   return BITCASK_OK;
@@ -146,6 +147,7 @@ void vt_view_release(vt_view *view) {
   if (--view->refs) {
     return;
   }
+  s->n_views--;
   /* Kept for the next statement, but not open: writers would copy what they touch,
   ** and merged files keep their space. */
   if (s->view == view && !s->txn && !s->parked) {

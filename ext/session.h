@@ -40,6 +40,7 @@ typedef struct vt_session {
   int n_marks;              /* savepoints known to the transaction, see session.c */
   bool wrote;               /* the transaction has been written to, be it in vain */
   unsigned n_told;          /* tables that SQLite tells of savepoints and of the end */
+  unsigned n_views;         /* that cursors have */
   vt_view *view;            /* what a new cursor may share, NULL if there is none */
   bitcask_snapshot *parked; /* that of the last statement, for the next one; or NULL */
   vt_view *spare;

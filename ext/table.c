@@ -94,4 +94,17 @@ int vt_table_open_store(vt_table *t, bool create) {
   return SQLITE_OK;
 }
 
-int vt_table_open(vt_table *t) { return t->session ? SQLITE_OK : vt_table_open_store(t, false); }
+/* The directory is not at its place any more: what has its name now is opened, once nothing
+** that the table has begun needs the old one. */
+static bool is_to_be_opened_anew(const vt_table *t) {
+  const vt_session *s = t->session;
+  return bitcask_is_moved(s->engine->bc) && t->part == VT_PART_NONE && !s->txn && !s->n_views;
+}
+
+int vt_table_open(vt_table *t) {
+  if (t->session && is_to_be_opened_anew(t)) {
+    vt_session_release(t->session);
+    t->session = NULL;
+  }
+  return t->session ? SQLITE_OK : vt_table_open_store(t, false);
+}

@@ -499,6 +499,114 @@ def test_writer_in_attached_databases():
     assert rows(db) == []
 
 
+# ------------------------------------------------- the directory that was opened
+
+# What somebody does to "store": the command, and whether there is a directory of the name then.
+WAYS = {
+    "removed": ("rm -rf store", False),
+    "renamed": ("mv store old", False),
+    "made again": ("rm -rf store; mkdir store", True),
+    "replaced": ("mv store old; mkdir store", True),
+    "replaced by a copy": ("cp -r store new; mv store old; mv new store", True),
+    "replaced by a link": ("mv store old; mkdir other; ln -s other store", True),
+    "state replaced": ("cp store/bitcask.state new; mv new store/bitcask.state", True),
+}
+
+
+def in_shell(command):
+    subprocess.run(command, shell=True, check=True)
+
+
+def moved(db, sql):
+    name, text = error_of(db, sql)
+    assert name == "SQLITE_READONLY_DBMOVED", (name, text)
+    assert "/store was opened, and" in text and "opened anew" in text, text
+
+
+def keys_elsewhere():
+    with Process() as other:
+        return other.run("SELECT key FROM kv ORDER BY key")
+
+
+def test_nothing_is_acknowledged_into_a_directory_that_has_moved():
+    for sync in "full", "off":
+        for way, (command, is_there) in WAYS.items():
+            in_shell("rm -rf store old new other")
+            db = connect(options=", sync=" + sync)
+            db.execute("INSERT INTO kv VALUES ('before', 'x')")
+            in_shell(command)
+            time.sleep(0.002)
+            moved(db, "INSERT INTO kv VALUES ('lost', 'x')")
+            # The next statement opens what has the name now.
+            if not is_there:
+                assert error_of(db, "SELECT * FROM kv")[0] == "SQLITE_CANTOPEN", way
+                assert error_of(db, "INSERT INTO kv VALUES ('lost', 'x')")[0] == "SQLITE_CANTOPEN"
+                os.mkdir("store")
+            db.execute("INSERT INTO kv VALUES ('new', 'x')")
+            assert [(k,) for k, _ in rows(db)] == keys_elsewhere(), way
+            assert db.execute("SELECT bitcask_verify('kv')").fetchone() == ("ok",)
+            db.close()
+
+
+def test_rows_of_a_directory_that_has_moved_are_not_shown():
+    for way, (command, is_there) in WAYS.items():
+        in_shell("rm -rf store old new other")
+        db, neighbour = connect(), connect()
+        db.execute("INSERT INTO kv VALUES ('before', 'x')")
+        assert len(rows(db)) == len(rows(neighbour)) == 1
+        in_shell(command)
+        time.sleep(1.01)
+        moved(db, "SELECT * FROM kv")
+        if not is_there:
+            os.mkdir("store")
+        assert [(k,) for k, _ in rows(db)] == keys_elsewhere(), way
+        assert rows(neighbour) == rows(db)
+        db.close()
+        neighbour.close()
+
+
+def test_a_transaction_in_a_directory_that_has_moved():
+    db = connect()
+    db.execute("CREATE VIRTUAL TABLE kw USING bitcask('store')")
+    db.execute("INSERT INTO kv VALUES ('before', 'x')")
+    db.execute("BEGIN")
+    db.execute("INSERT INTO kv VALUES ('lost', 'x')")
+    in_shell("mv store old; mkdir store")
+    moved(db, "COMMIT")
+    if db.in_transaction:
+        # The error stands until ROLLBACK.
+        moved(db, "SELECT * FROM kv")
+        moved(db, "INSERT INTO kw VALUES ('lost', 'x')")
+        db.execute("ROLLBACK")
+    assert rows(db) == rows(db, "SELECT * FROM kw") == []
+    db.execute("INSERT INTO kv VALUES ('a', 'x')")
+    db.execute("INSERT INTO kw VALUES ('b', 'x')")
+    assert keys_elsewhere() == [("a",), ("b",)]
+    in_shell("rm -rf store; mv old store")
+    for call in "merge", "sync", "needs_merge":
+        moved(db, "INSERT INTO kv VALUES ('lost', 'x')") if call == "merge" else None
+        assert len(db.execute("SELECT bitcask_%s('kv')" % call).fetchall()) == 1
+    assert keys_elsewhere() == [("before",)]
+    in_shell("mv store old; mkdir store")
+    moved(db, "SELECT bitcask_merge('kv')")
+    assert db.execute("SELECT bitcask_merge('kv')").fetchone() == (0,)
+    assert rows(db) == []
+
+
+def test_an_open_cursor_in_a_directory_that_has_moved():
+    db = connect()
+    db.executemany("INSERT INTO kv VALUES (?, 'x')", [(str(i),) for i in range(100)])
+    cursor = db.execute("SELECT key FROM kv")
+    cursor.fetchone()
+    in_shell("mv store old; mkdir store")
+    moved(db, "INSERT INTO kv VALUES ('lost', 'x')")
+    moved(db, "SELECT count(*) FROM kv")  # it would read what the cursor reads
+    cursor.close()
+    assert db.execute("SELECT count(*) FROM kv").fetchone() == (0,)
+    db.execute("INSERT INTO kv VALUES ('new', 'x')")
+    assert keys_elsewhere() == [("new",)]
+
+
 # ------------------------------------------------------------------ what can go wrong
 
 

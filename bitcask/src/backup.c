@@ -17,6 +17,7 @@
 #include "buf.h"
 #include "err.h"
 #include "fold.h"
+#include "home.h"
 #include "lock.h"
 #include "name.h"
 
@@ -313,6 +314,10 @@ static int run(backup *b) {
   for (size_t i = 0; !rc && i < b->snap->pin.files->n; i++) {
     rc = take_file(b, b->snap->pin.files->file[i], b->sizes[i]);
   }
+  /* What has the name now is what the copy must be of. */
+  pthread_rwlock_rdlock(&b->bc->lock);
+  if (!rc) rc = bc_home_check(b->bc, NULL, b->err);
+  pthread_rwlock_unlock(&b->bc->lock);
   if (!rc) rc = finish(b);
   if (rc) remove_all(b->bc->env, (char *)b->partial.data);
   return rc;

@@ -14,6 +14,7 @@
 #include "checkpoint.h"
 #include "engine.h"
 #include "err.h"
+#include "home.h"
 #include "load.h"
 #include "lock.h"
 #include "name.h"
@@ -125,6 +126,7 @@ static void release(bitcask *bc) {
   bc_fileset_unref(bc->removed);
   bc_fileset_unref(bc->files);
   bc_state_release(&bc->state);
+  bc_home_release(bc);
   if (bc->fork_guard) bc->env->unmap(bc->env->ctx, (void *)(uintptr_t)bc->fork_guard, 4096);
   pthread_rwlock_destroy(&bc->lock);
   pthread_mutex_destroy(&bc->writer_mutex);
@@ -165,6 +167,7 @@ static bitcask *make(const bc_env *env, const bitcask_options *o) {
   bc->files = bc_fileset_new();
   bc->first_out = 1;
   bc->save_least = SAVE_LEAST;
+  bc->home.fd = -1;
   bc->state.fd = bc->state.read_fd = -1;
   bc->state.env = env;
   if (bc->keydir && bc->files) return bc;
@@ -201,6 +204,8 @@ int bc_open_env(const char *dir, const bitcask_options *o, const bc_env *env, bi
   }
   bc->dir = path;
   path = NULL;
+  rc = bc_home_open(bc, dir, err);
+  if (rc) goto out;
   e = bc_state_init(&bc->state, env);
   if (e) {
     rc = bc_err_os(err, e, "cannot read the boot id");
@@ -244,11 +249,21 @@ static int sync_quietly(bitcask *bc, bitcask_error *err) {
   return rc;
 }
 
+/* Before something is acknowledged: of the directory that has the name? */
+static int look(bitcask *bc, bitcask_error *err) {
+  int rc;
+  pthread_rwlock_rdlock(&bc->lock);
+  rc = bc_home_check(bc, NULL, err);
+  pthread_rwlock_unlock(&bc->lock);
+  return rc;
+}
+
 int bitcask_sync(bitcask *bc, bitcask_error *err) {
   int rc;
   bc_err_clear(err);
   rc = bc_store_check(bc, err);
-  return rc ? rc : sync_quietly(bc, err);
+  if (!rc) rc = sync_quietly(bc, err);
+  return rc ? rc : look(bc, err);
 }
 
 int bitcask_close(bitcask *bc, bitcask_error *err) {
@@ -260,11 +275,18 @@ int bitcask_close(bitcask *bc, bitcask_error *err) {
     return bc_err(err, BITCASK_INVALID, "%s: transactions, snapshots or a merge are still open",
                   bc->dir);
   }
-  if (bc_store_check(bc, NULL)) {
+  if (bc_store_is_child(bc)) {
     /* In a forked child: let go of the memory, leave the parent's locks. */
     release(bc);
     return BITCASK_OK;
   }
+  /* Else what is done here by a path would be done to another directory. */
+  rc = bc_home_check(bc, NULL, err);
+  if (rc == BITCASK_MOVED) {
+    release(bc);
+    return rc;
+  }
+  rc = BITCASK_OK;
   if (bc->admitted && !atomic_load(&bc->poisoned)) {
     if (bc->unsynced) rc = sync_quietly(bc, err);
     bc_seal_all(bc);
@@ -524,6 +546,8 @@ int bitcask_is_empty(bitcask *bc, bool *out, bitcask_error *err) {
   pthread_rwlock_unlock(&bc->lock);
   return rc;
 }
+
+bool bitcask_is_moved(const bitcask *bc) { return atomic_load(&bc->moved) != BC_NOT_MOVED; }
 
 const char *bitcask_dir(const bitcask *bc) { return bc->dir; }
 

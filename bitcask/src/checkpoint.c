@@ -9,6 +9,7 @@
 #include "crc32.h"
 #include "err.h"
 #include "hint.h"
+#include "home.h"
 #include "lock.h"
 #include "name.h"
 
@@ -413,7 +414,7 @@ static bool freeze(bc_checkpoint *c) {
 /* In a forked child somebody may hold the lock who is not there. */
 static void release(bc_checkpoint *c) {
   bitcask *bc = c->bc;
-  bool alone = bc_store_check(bc, NULL) != BITCASK_OK;
+  bool alone = bc_store_is_child(bc);
 
   if (c->fd >= 0) bc->env->close(bc->env->ctx, c->fd);
   if (c->view) {
@@ -549,6 +550,8 @@ static int begin_file(bc_checkpoint *c, const char *tmp) {
   bc_stat st = {0};
   int e;
 
+  if (bc_home_check(c->bc, NULL, NULL))
+    return ESTALE; /* nothing is removed from another directory */
   if (!bc_lock_save(&c->bc->state)) return EBUSY;
   (void)env->unlink(env->ctx, tmp); /* not overwritten: somebody may have it mapped */
   e = env->open(env->ctx, tmp, BC_OPEN_WRITE | BC_OPEN_CREATE | BC_OPEN_EXCLUSIVE, &c->fd);
@@ -644,7 +647,7 @@ void bc_checkpoint_abandon(bc_checkpoint *c) {
   bool ignored;
 
   if (!c) return;
-  if (c->fd >= 0 && !bc_store_check(c->bc, NULL) &&
+  if (c->fd >= 0 && !bc_store_is_child(c->bc) &&
       !bc_name_in(&tmp, c->bc->dir, BC_KEYDIR_NAME ".tmp")) {
     (void)end_file(c, (char *)tmp.data, NULL, &ignored);
   }

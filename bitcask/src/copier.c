@@ -7,6 +7,7 @@
 #include "buf.h"
 #include "bytes.h"
 #include "err.h"
+#include "home.h"
 #include "load.h"
 #include "lock.h"
 #include "name.h"
@@ -39,8 +40,9 @@ static void note_synced(bc_copier *c, uint32_t id, uint64_t offset) {
 
 static int open_output(bc_copier *c) {
   bitcask *bc = c->bc;
-  int rc, e;
+  int rc = bc_home_check(bc, NULL, c->err), e;
 
+  if (rc) return rc;
   /* Until its turn comes nobody is to miss its hint. */
   bc_state_add_unsealed(&bc->state, c->next_out);
   rc = bc_datafile_open(bc->env, bc->dir, c->next_out,
@@ -429,6 +431,8 @@ int bc_copier_retire(bc_copier *c) {
   rc = c->out ? bc_copier_sync_output(c) : BITCASK_OK;
   /* The log's newest records must outlive the older ones that are going. */
   if (!rc) rc = bc_sync_unstable(bc, c->err);
+  /* Nothing is removed from another directory. */
+  if (!rc) rc = bc_home_check(bc, NULL, c->err);
   if (rc) return rc;
   bc_seal_forget(bc, id);
   pthread_rwlock_wrlock(&bc->lock);

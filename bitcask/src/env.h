@@ -19,12 +19,13 @@
 #include <sys/uio.h>
 
 enum {
-  BC_OPEN_READ = 0,      /* existing file, for reading */
-  BC_OPEN_WRITE = 1,     /* for reading and writing */
-  BC_OPEN_CREATE = 2,    /* make it (mode 0666 & umask) if it is not there */
-  BC_OPEN_EXCLUSIVE = 4, /* with CREATE: EEXIST if it is there */
-  BC_OPEN_PRIVATE = 8,   /* with CREATE: mode 0600 */
-  BC_OPEN_LOCKS = 16     /* for kernel locks: a forked child gets none of them, and a descriptor
+  BC_OPEN_READ = 0,       /* existing file, for reading */
+  BC_OPEN_WRITE = 1,      /* for reading and writing */
+  BC_OPEN_CREATE = 2,     /* make it (mode 0666 & umask) if it is not there */
+  BC_OPEN_EXCLUSIVE = 4,  /* with CREATE: EEXIST if it is there */
+  BC_OPEN_PRIVATE = 8,    /* with CREATE: mode 0600 */
+  BC_OPEN_DIRECTORY = 32, /* alone: a directory, to hold it, not to read it */
+  BC_OPEN_LOCKS = 16      /* for kernel locks: a forked child gets none of them, and a descriptor
                             that is good for nothing but to be closed.  Not to be mapped: a
                             child's copy of the mapping would keep the locks */
 };
@@ -34,8 +35,14 @@ typedef struct bc_stat {
   uint64_t inode;
   uint32_t mode; /* st_mode */
   int64_t mtime_secs;
-  uint64_t device; /* with the inode: which file it is, for as long as anybody has it open */
+  uint64_t device;
 } bc_stat;
+
+/* Which file it is, for as long as anybody has it open. */
+typedef struct bc_file_id {
+  uint64_t device;
+  uint64_t inode;
+} bc_file_id;
 
 typedef enum bc_lock_kind { BC_UNLOCK, BC_LOCK_SHARED, BC_LOCK_EXCLUSIVE } bc_lock_kind;
 

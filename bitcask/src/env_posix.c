@@ -115,6 +115,7 @@ static int posix_open(void *ctx, const char *path, unsigned flags, int *out) {
   mode_t mode = flags & BC_OPEN_PRIVATE ? 0600 : 0666;
   int fd;
   (void)ctx;
+  if (flags & BC_OPEN_DIRECTORY) oflags = O_CLOEXEC | O_PATH | O_DIRECTORY;
   if (flags & BC_OPEN_CREATE) oflags |= O_CREAT;
   if (flags & BC_OPEN_EXCLUSIVE) oflags |= O_EXCL;
   if (flags & BC_OPEN_LOCKS) return open_carrier(path, oflags, mode, out);

@@ -79,7 +79,7 @@ int bc_err_nomem(bitcask_error *err) { return bc_err(err, BITCASK_NOMEM, "out of
 const char *bitcask_strerror(int code) {
   static const char *const words[] = {
       "ok",      "not found", "busy",    "read-only",     "cannot open", "I/O error", "full",
-      "corrupt", "too big",   "invalid", "out of memory", "interrupted", "aborted"};
+      "corrupt", "too big",   "invalid", "out of memory", "interrupted", "aborted",   "moved"};
   if (code < 0 || (size_t)code >= sizeof words / sizeof *words) return "unknown";
   return words[code];
 }

@@ -48,7 +48,7 @@ static void release(bitcask_snapshot *s) {
   bc_txlog_unref(s->log);
   /* Also if it has been revoked: who did that may not be done with it yet.  Not in
   ** a forked child, where the lock may be that of a thread which is not there. */
-  bool alone = bc_store_check(s->bc, NULL) != BITCASK_OK;
+  bool alone = bc_store_is_child(s->bc);
   if (!alone) pthread_rwlock_wrlock(&s->bc->lock);
   bc_store_unpin(s->bc, &s->pin);
   if (!alone) pthread_rwlock_unlock(&s->bc->lock);

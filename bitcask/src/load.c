@@ -10,6 +10,7 @@
 #include "err.h"
 #include "group.h"
 #include "hint.h"
+#include "home.h"
 #include "lock.h"
 #include "name.h"
 #include "seal.h"
@@ -917,7 +918,7 @@ static void find_missing(bitcask *bc, const bounds *b) {
   }
 }
 
-int bc_catch_up(bitcask *bc, bc_catch_up_to to, bitcask_error *err) {
+static int catch_up(bitcask *bc, bc_catch_up_to to, bitcask_error *err) {
   uint64_t until = bc->env->monotonic_ms(bc->env->ctx) + RESTART_MS;
   bool again;
   int rc, tries = 0;
@@ -951,6 +952,18 @@ int bc_catch_up(bitcask *bc, bc_catch_up_to to, bitcask_error *err) {
   if (bc->restored) forget_reserved(bc);
   bc->restored = false;
   return BITCASK_OK;
+}
+
+int bc_catch_up(bitcask *bc, bc_catch_up_to to, bitcask_error *err) {
+  bitcask_error e = {0};
+  int rc = catch_up(bc, to, err), moved;
+
+  /* If there is another directory of the name, what was read may be that one's; if there is
+  ** none, that is why it failed. */
+  moved = rc ? bc_home_check(bc, NULL, &e) : bc_home_check_often(bc, NULL, &e);
+  if (!moved || (rc && moved != BITCASK_MOVED)) return rc;
+  if (err) *err = e;
+  return moved;
 }
 
 int bc_settle(bitcask *bc, bitcask_error *err) {
@@ -1027,7 +1040,9 @@ static int is_unknown(void *arg, const char *name) {
 static bool probe(bitcask *bc) {
   bool news;
   pthread_rwlock_rdlock(&bc->lock);
-  news = bc->env->list(bc->env->ctx, bc->dir, is_unknown, bc) == EEXIST;
+  /* If it has moved, the catch-up will say so. */
+  news = bc_home_check(bc, NULL, NULL) != BITCASK_OK ||
+         bc->env->list(bc->env->ctx, bc->dir, is_unknown, bc) == EEXIST;
   pthread_rwlock_unlock(&bc->lock);
   return news;
 }

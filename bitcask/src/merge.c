@@ -6,6 +6,7 @@
 #include "checkpoint.h"
 #include "copier.h"
 #include "err.h"
+#include "home.h"
 #include "load.h"
 #include "lock.h"
 #include "policy.h"
@@ -150,6 +151,7 @@ static int run(merger *m) {
   if (!rc) rc = merge_inputs(m);
   bc_copier_end(&m->c);
   if (m->n_inputs) bc_seal_below(bc, bc_point(bc).active_id);
+  if (!rc) rc = bc_home_check(bc, NULL, m->c.err);
   bc_state_set_merging(&bc->state, false);
   bc_unlock_merge(&bc->state);
   free(m->input);

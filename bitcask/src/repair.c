@@ -7,6 +7,7 @@
 #include "buf.h"
 #include "err.h"
 #include "hint.h"
+#include "home.h"
 #include "name.h"
 #include "seal.h"
 
@@ -339,8 +340,9 @@ int bc_repair(bitcask *bc, bool alone, bitcask_error *err) {
   bc_datafile *active = bc_continued(bc), *newest = active ? active : newest_to_cut(bc);
   bitcask_error e = {0};
   bc_listing l;
-  int rc = BITCASK_OK;
+  int rc = bc_home_check(bc, NULL, err); /* what is mended is to be of this directory */
 
+  if (rc) return rc;
   if (bc->checkpoint_unfit) remove_checkpoint(bc);
   if (newest) rc = cut_tail(bc, newest, err);
   if (!rc && alone) {

@@ -6,6 +6,7 @@
 #include "buf.h"
 #include "err.h"
 #include "hint.h"
+#include "home.h"
 #include "name.h"
 
 enum {
@@ -64,8 +65,9 @@ static int size_on_disk(bitcask *bc, uint32_t id, uint64_t *size, bitcask_error 
 /* *fits is false if the file is not as long as it should be, and gets no hint. */
 static int begin(bitcask *bc, sealer *s, bc_datafile *df, bool *fits, bitcask_error *err) {
   uint64_t on_disk = 0;
-  int rc = bc_store_sync(bc, df, err);
+  int rc = bc_home_check(bc, NULL, err);
 
+  if (!rc) rc = bc_store_sync(bc, df, err);
   *s = (sealer){.df = df, .size = atomic_load_explicit(&df->size, memory_order_acquire)};
   if (!rc) rc = size_on_disk(bc, df->id, &on_disk, err);
   *fits = on_disk == s->size;
@@ -96,6 +98,11 @@ static int advance(bitcask *bc, sealer *s, uint64_t n, bool *done, bitcask_error
   }
   if (rc) {
     bc_hint_writer_abandon(&s->hint);
+    return rc;
+  }
+  rc = bc_home_check(bc, NULL, err);
+  if (rc) {
+    bc_hint_writer_close(&s->hint); /* a file of its name would be another directory's */
     return rc;
   }
   rc = bc_hint_writer_finish(&s->hint, err);

@@ -124,18 +124,40 @@ static int open_file(bc_state *st, const char *dir, unsigned flags, int *fd) {
   return e;
 }
 
+static int identify(bc_state *st, int fd, bc_file_id *out) {
+  bc_stat stat;
+  int e = st->env->fstat(st->env->ctx, fd, &stat);
+  if (!e) *out = (bc_file_id){stat.device, stat.inode};
+  return e;
+}
+
+/* The one that carries the locks. */
+static int open_main(bc_state *st, const char *dir, unsigned flags) {
+  bc_file_id id;
+  int fd, e = open_file(st, dir, flags | BC_OPEN_LOCKS, &fd);
+
+  if (e) return e;
+  e = identify(st, fd, &id);
+  if (e) {
+    st->env->close(st->env->ctx, fd);
+    return e;
+  }
+  st->fd = fd;
+  st->id = id;
+  return 0;
+}
+
 /* By a descriptor of its own: a mapping keeps the open file that it was made of, and that
 ** its locks, also in a forked child. */
 static int map_page(bc_state *st, const char *dir) {
   const bc_env *env = st->env;
-  bc_stat ours, its;
+  bc_file_id id;
   void *p = NULL;
   int fd, e = open_file(st, dir, st->writable ? BC_OPEN_WRITE : BC_OPEN_READ, &fd);
 
   if (e) return e;
-  e = env->fstat(env->ctx, st->fd, &ours);
-  if (!e) e = env->fstat(env->ctx, fd, &its);
-  if (!e && (ours.device != its.device || ours.inode != its.inode)) e = ESTALE; /* replaced */
+  e = identify(st, fd, &id);
+  if (!e && (id.device != st->id.device || id.inode != st->id.inode)) e = ESTALE; /* replaced */
   if (!e) e = env->map(env->ctx, fd, BC_STATE_SZ, st->writable, &p);
   env->close(env->ctx, fd);
   if (e) return e;
@@ -151,7 +173,7 @@ int bc_state_open_read(bc_state *st, const char *dir) {
 
   if (st->page) return 0;
   if (st->fd < 0) {
-    e = open_file(st, dir, BC_OPEN_READ | BC_OPEN_LOCKS, &st->fd);
+    e = open_main(st, dir, BC_OPEN_READ);
     /* Not there, or not for us to read: the log alone decides. */
     if (e == ENOENT || e == EACCES) return 0;
     if (e) return e;
@@ -164,11 +186,8 @@ int bc_state_open_read(bc_state *st, const char *dir) {
 int bc_state_open_write(bc_state *st, const char *dir) {
   int e, fd = st->fd;
   if (fd >= 0 && st->writable) return 0;
-  e = open_file(st, dir, BC_OPEN_WRITE | BC_OPEN_CREATE | BC_OPEN_LOCKS, &st->fd);
-  if (e) {
-    st->fd = fd;
-    return e;
-  }
+  e = open_main(st, dir, BC_OPEN_WRITE | BC_OPEN_CREATE);
+  if (e) return e;
   st->writable = true;
   st->read_fd = fd;
   return 0;

@@ -56,6 +56,7 @@ typedef struct bc_state {
   uint32_t pid;                         /* of this process */
   _Atomic(struct bc_state_page *) page; /* NULL: there is none (yet) */
   int fd;                               /* -1: not open */
+  bc_file_id id;                        /* of the file that is open */
   bool writable;                        /* the descriptor is */
   bool mapped_writable;                 /* the page is */
   struct bc_state_page *read_page; /* from before it was writable: others may be looking at it */

@@ -423,8 +423,26 @@ int bc_store_lost_keydir(bitcask *bc, bitcask_error *err) {
       bc->dir);
 }
 
+bool bc_store_is_child(const bitcask *bc) {
+  return bc->fork_guard ? !*bc->fork_guard : bc->env->pid(bc->env->ctx) != bc->pid;
+}
+
+int bc_store_moved(const bitcask *bc, bitcask_error *err) {
+  static const char *const what[] = {[BC_MOVED_DIRECTORY] = "the directory",
+                                     [BC_MOVED_STATE] = "bitcask.state in it",
+                                     [BC_MOVED_DATA] = "the newest data file in it"};
+  bc_moved moved = atomic_load_explicit(&bc->moved, memory_order_relaxed);
+
+  if (moved == BC_NOT_MOVED) return BITCASK_OK;
+  return bc_err(
+      err, BITCASK_MOVED,
+      "%s was opened, and %s has been removed, renamed or replaced since; nothing more is "
+      "read or written until the directory is opened anew",
+      bc->home.name, what[moved]);
+}
+
 int bc_store_check(const bitcask *bc, bitcask_error *err) {
-  if (bc->fork_guard ? *bc->fork_guard : bc->env->pid(bc->env->ctx) == bc->pid) return BITCASK_OK;
+  if (!bc_store_is_child(bc)) return bc_store_moved(bc, err);
   return bc_err(err, BITCASK_INVALID,
                 "%s was opened by process %u; a forked process must open it anew", bc->dir,
                 bc->pid);

@@ -40,6 +40,14 @@ typedef struct bc_saved_file {
   uint64_t n_records;
 } bc_saved_file;
 
+/* What was found out about the names of what is open (home.h). */
+typedef enum bc_moved {
+  BC_NOT_MOVED,
+  BC_MOVED_DIRECTORY,
+  BC_MOVED_STATE,
+  BC_MOVED_DATA /* the active file */
+} bc_moved;
+
 struct bitcask {
   const bc_env *env;
   char *dir; /* absolute */
@@ -47,6 +55,18 @@ struct bitcask {
   uint32_t pid;              /* of the opener: a forked child must not go on */
   uint64_t token;            /* a random number that names this handle in bitcask.state */
   const uint8_t *fork_guard; /* NULL: compare pids */
+
+  /* The directory, see home.h. */
+  struct {
+    char *name; /* as it was given, absolute */
+    int fd;     /* keeps its inode from being used again */
+    bc_file_id id;
+    uint32_t active; /* as the writer: the file that active_id is of; 0: none */
+    bc_file_id active_id;
+    uint64_t active_ms; /* ... when it was last looked at */
+  } home;
+  _Atomic bc_moved moved;     /* not BC_NOT_MOVED: every call fails */
+  _Atomic uint64_t looked_ms; /* when that was last asked */
 
   /* Guards everything down to `snapshots`; exclusive to change it. */
   pthread_rwlock_t lock;
@@ -236,7 +256,12 @@ int bc_store_read(const bitcask *bc, bc_datafile *df, const bc_place *place, con
 ** next read loads it anew. */
 int bc_store_lost_keydir(bitcask *bc, bitcask_error *err);
 
-/* The checks on entering the public API: BITCASK_INVALID in a forked child,
+/* Is this a forked child, in which the handle is of no use? */
+bool bc_store_is_child(const bitcask *bc);
+/* The error of a handle whose directory is not at its place any more; BITCASK_OK if that is
+** not known. */
+int bc_store_moved(const bitcask *bc, bitcask_error *err);
+/* The checks on entering the public API: BITCASK_INVALID in a forked child, BITCASK_MOVED,
 ** BITCASK_TOOBIG for a key over its limit. */
 int bc_store_check(const bitcask *bc, bitcask_error *err);
 int bc_store_check_key(const void *key, size_t key_sz, bitcask_error *err);

@@ -18,6 +18,7 @@
 #include "checkpoint.h"
 #include "err.h"
 #include "group.h"
+#include "home.h"
 #include "lock.h"
 #include "seal.h"
 #include "upkeep.h"
@@ -422,6 +423,9 @@ static int write_batch(bitcask_txn *txn, bitcask_error *err) {
 static int write_all(bitcask_txn *txn, bool sync, bitcask_error *err) {
   int rc = txn->log->spill ? write_spill(txn, true, err) : write_batch(txn, err);
   if (!rc && sync) rc = bc_sync_unstable(txn->bc, err);
+  /* As near to the acknowledgement as can be: what moves the directory between the two would
+  ** have moved it in the next moment. */
+  if (!rc) rc = bc_home_check_commit(txn->bc, txn->df, err);
   if (rc) {
     if (txn->df && !txn->log->spill) (void)take_back(txn, txn->point.committed, err);
     if (txn->log->spill) txn->broken = rc;
@@ -604,7 +608,7 @@ static void discard(bitcask_txn *txn) {
 
 /* In a forked child: the transaction is the parent's.  Only memory is freed. */
 static bool discard_in_child(bitcask_txn *txn) {
-  if (!bc_store_check(txn->bc, NULL)) return false;
+  if (!bc_store_is_child(txn->bc)) return false;
   bc_datafile_unref(txn->df);
   leave_group(txn);
   bc_txlog_unref(txn->log);

@@ -8,6 +8,7 @@
 #include "err.h"
 #include "fold.h"
 #include "hint.h"
+#include "home.h"
 #include "load.h"
 #include "lock.h"
 #include "name.h"
@@ -322,6 +323,9 @@ static int verify(verifier *v, bitcask *bc) {
     rc = verify_file(v, v->snap->pin.files->file[i]);
   }
   if (!rc) rc = verify_keys(v);
+  pthread_rwlock_rdlock(&bc->lock);
+  if (!rc) rc = bc_home_check(bc, NULL, v->err);
+  pthread_rwlock_unlock(&bc->lock);
   if (!rc) rc = verify_end(v);
   /* Stopped by `report`, which knows that: no failure. */
   if (rc == BITCASK_INTERRUPT && v->stopped) rc = BITCASK_OK;

@@ -8,6 +8,7 @@
 #include "checkpoint.h"
 #include "err.h"
 #include "group.h"
+#include "home.h"
 #include "load.h"
 #include "lock.h"
 #include "name.h"
@@ -141,6 +142,11 @@ static int enter_locked(bitcask *bc, bitcask_error *err) {
   e = bc_state_map_write(&bc->state, bc->dir, &fresh);
   pthread_rwlock_unlock(&bc->lock);
   if (e) return bc_err_os(err, e, "cannot make %s/%s", bc->dir, BC_STATE_NAME);
+  /* Lock files are to be of this directory. */
+  rc = bc->admitted && bc_state_lock_pid(&bc->state) == bc->pid
+           ? BITCASK_OK
+           : bc_home_check_often(bc, NULL, err);
+  if (rc) return rc;
   bc_lock_note_moment(&bc->state); /* a transaction that was killed may have left its note */
   rc = bc_lock_admit(&bc->state, bc->dir, &bc->admitted, &again, err);
   if (rc) return rc;
@@ -163,8 +169,10 @@ int bc_writer_enter(bitcask *bc, const bitcask_wait *wait, bitcask_error *err) {
   if (!bc->state.writable) {
     /* A reader may be about to open it for reading. */
     pthread_rwlock_wrlock(&bc->lock);
-    e = bc_state_open_write(&bc->state, bc->dir);
+    rc = bc_home_check(bc, NULL, err);
+    if (!rc) e = bc_state_open_write(&bc->state, bc->dir);
     pthread_rwlock_unlock(&bc->lock);
+    if (rc) goto out;
   }
   if (e) {
     rc = bc_err_os(err, e, "cannot write to %s", bc->dir);
@@ -197,8 +205,9 @@ static int sync_dir(bitcask *bc, bitcask_error *err) {
 ** O_EXCL: a failed attempt may have left it, empty, and the write lock and
 ** the lock files keep everybody else out. */
 static int make_active(bitcask *bc, uint32_t id, bc_datafile **out, bitcask_error *err) {
-  int rc, e;
+  int rc = bc_home_check(bc, NULL, err), e;
 
+  if (rc) return rc;
   pthread_rwlock_wrlock(&bc->lock);
   bc->dir_unsynced = true;
   rc = bc_datafile_open(bc->env, bc->dir, id, BC_OPEN_WRITE | BC_OPEN_CREATE, bc->opt.mmap, out, &e,

@@ -23,6 +23,9 @@
 
 enum { COPY_SZ = 1 << 20 };
 
+/* In a copy that is being made.  Locked: somebody is making it. */
+#define LOCK_NAME "bitcask.backup"
+
 typedef struct backup {
   bitcask *bc;
   int (*progress)(void *ctx);
@@ -34,6 +37,7 @@ typedef struct backup {
   bitcask_snapshot *snap;
   uint64_t *sizes; /* of the snapshot's files, at its moment */
   bool may_link;
+  int lock_fd; /* of a file in `partial` that is locked while the copy is made; -1: none */
   bitcask_buf from, to, scratch;
 } backup;
 
@@ -92,19 +96,118 @@ static int check_destination(backup *b) {
   return e ? bc_err_os(b->err, e, "cannot list %s", dir) : BITCASK_OK;
 }
 
+typedef struct removal {
+  const bc_env *env;
+  const char *dir;
+  bitcask_buf path;
+} removal;
+
+static int remove_name(void *arg, const char *name) {
+  removal *r = arg;
+  if (bc_name_in(&r->path, r->dir, name)) return ENOMEM;
+  return r->env->unlink(r->env->ctx, (char *)r->path.data);
+}
+
+/* What cannot be removed stays under a name that nobody takes for a backup. */
+static void remove_all(const bc_env *env, const char *dir) {
+  removal r = {.env = env, .dir = dir};
+  if (!env->list(env->ctx, dir, remove_name, &r)) (void)env->rmdir(env->ctx, dir);
+  bitcask_buf_free(&r.path);
+}
+
+/* Is it what a backup makes?  ENOTEMPTY: no; the name is in r->path. */
+static int check_made(void *arg, const char *name) {
+  removal *r = arg;
+  uint32_t id;
+  bc_name_kind kind = bc_name_parse(name, &id);
+
+  if (kind == BC_NAME_DATA || kind == BC_NAME_HINT || !strcmp(name, LOCK_NAME)) return 0;
+  return bc_name_in(&r->path, r->dir, name) ? ENOMEM : ENOTEMPTY;
+}
+
+/* Of a backup whose process has died: the lock on its file has gone with it. */
+static int remove_dead(backup *b, int fd) {
+  const bc_env *env = b->bc->env;
+  removal r = {.env = env, .dir = (char *)b->partial.data};
+  int rc = BITCASK_OK, e = env->lock(env->ctx, fd, 0, BC_LOCK_EXCLUSIVE);
+
+  if (e == EAGAIN) {
+    return bc_err(b->err, BITCASK_BUSY, "another backup to %s is running", b->dir.data);
+  }
+  if (!e) e = env->list(env->ctx, r.dir, check_made, &r);
+  if (e == ENOTEMPTY) {
+    rc = bc_err(b->err, BITCASK_INVALID,
+                "%s is left of a backup that was killed, but %s is not of its making; remove it",
+                r.dir, r.path.data);
+  } else if (e) {
+    rc = bc_err_os(b->err, e, "cannot look at %s", r.dir);
+  } else {
+    remove_all(env, r.dir);
+  }
+  bitcask_buf_free(&r.path);
+  return rc;
+}
+
+/* There is one already. */
+static int replace_partial(backup *b) {
+  const bc_env *env = b->bc->env;
+  const char *partial = (char *)b->partial.data;
+  bitcask_buf lock = {0};
+  int rc = BITCASK_OK, e, fd;
+  bc_stat st;
+
+  if (env->lstat(env->ctx, partial, &st) || !S_ISDIR(st.mode)) {
+    return bc_err(b->err, BITCASK_INVALID, "%s is there and no directory; remove it", partial);
+  }
+  if (bc_name_in(&lock, partial, LOCK_NAME)) return bc_err_nomem(b->err);
+  e = env->open(env->ctx, (char *)lock.data, BC_OPEN_WRITE | BC_OPEN_LOCKS, &fd);
+  bitcask_buf_free(&lock);
+  if (!e) {
+    rc = remove_dead(b, fd);
+    env->close(env->ctx, fd);
+  } else if (e != ENOENT || env->rmdir(env->ctx, partial)) { /* an empty one goes */
+    return bc_err(b->err, BITCASK_INVALID,
+                  "%s is there, and it cannot be told whether a backup is making it; if not, "
+                  "remove it",
+                  partial);
+  }
+  if (rc) return rc;
+  e = env->mkdir(env->ctx, partial);
+  return e ? bc_err_os(b->err, e, "cannot make the directory %s", partial) : BITCASK_OK;
+}
+
+/* Says, as long as this process lives, that the copy is being made. */
+static int lock_partial(backup *b) {
+  const bc_env *env = b->bc->env;
+  bitcask_buf lock = {0};
+  int e;
+
+  if (bc_name_in(&lock, (char *)b->partial.data, LOCK_NAME)) return bc_err_nomem(b->err);
+  e = env->open(env->ctx, (char *)lock.data,
+                BC_OPEN_WRITE | BC_OPEN_CREATE | BC_OPEN_EXCLUSIVE | BC_OPEN_LOCKS, &b->lock_fd);
+  if (e) b->lock_fd = -1;
+  if (!e) e = env->lock(env->ctx, b->lock_fd, 0, BC_LOCK_EXCLUSIVE);
+  bitcask_buf_free(&lock);
+  if (!e) return BITCASK_OK;
+  return bc_err_os(b->err, e, "cannot lock %s, which another backup may be making",
+                   b->partial.data);
+}
+
 static int make_partial(backup *b) {
   const bc_env *env = b->bc->env;
   const char *partial = (char *)b->partial.data;
   int rc, e = env->mkdir(env->ctx, partial);
 
-  if (!e) return BITCASK_OK;
   if (e == EEXIST) {
-    return bc_err(b->err, BITCASK_INVALID,
-                  "%s is there: another backup is running, or one was killed; then remove it",
-                  partial);
+    rc = replace_partial(b);
+    if (rc) return rc;
+  } else if (e) {
+    rc = bc_err_os(b->err, e, "cannot make the directory %s", partial);
+    return e == ENOENT || e == ENOTDIR ? BITCASK_CANTOPEN : rc;
   }
-  rc = bc_err_os(b->err, e, "cannot make the directory %s", partial);
-  return e == ENOENT || e == ENOTDIR ? BITCASK_CANTOPEN : rc;
+  rc = lock_partial(b);
+  if (rc) (void)env->rmdir(env->ctx, partial);
+  return rc;
 }
 
 /* ------------------------------------------------------------- the moment */
@@ -169,7 +272,7 @@ static bool try_link(backup *b, const uint64_t *size) {
   bc_stat st;
 
   if (!b->may_link || env->link(env->ctx, (char *)b->from.data, to)) return false;
-  if (!env->stat(env->ctx, to, &st) && (!size || st.size == *size) &&
+  if (!env->lstat(env->ctx, to, &st) && (!size || st.size == *size) &&
       !(st.mode & BC_DELETION_MARKS)) {
     return true;
   }
@@ -269,25 +372,6 @@ static int take_file(backup *b, bc_datafile *df, uint64_t size) {
 
 /* -------------------------------------------------------------- begin, end */
 
-typedef struct removal {
-  const bc_env *env;
-  const char *dir;
-  bitcask_buf path;
-} removal;
-
-static int remove_name(void *arg, const char *name) {
-  removal *r = arg;
-  if (bc_name_in(&r->path, r->dir, name)) return ENOMEM;
-  return r->env->unlink(r->env->ctx, (char *)r->path.data);
-}
-
-/* What cannot be removed stays under a name that nobody takes for a backup. */
-static void remove_all(const bc_env *env, const char *dir) {
-  removal r = {.env = env, .dir = dir};
-  if (!env->list(env->ctx, dir, remove_name, &r)) (void)env->rmdir(env->ctx, dir);
-  bitcask_buf_free(&r.path);
-}
-
 static int finish(backup *b) {
   const bc_env *env = b->bc->env;
   const char *dir = (char *)b->dir.data, *partial = (char *)b->partial.data;
@@ -301,6 +385,9 @@ static int finish(backup *b) {
   }
   if (e) return bc_err_os(b->err, e, "cannot rename %s to %s", partial, dir);
   e = env->sync_dir(env->ctx, (char *)b->parent.data);
+  /* Not before: what had no lock and the old name could not be told from one at work.  Left by
+  ** a crash here it is a file that nobody reads. */
+  if (!e && !bc_name_in(&b->to, dir, LOCK_NAME)) (void)env->unlink(env->ctx, (char *)b->to.data);
   if (!e) return BITCASK_OK;
   /* Whole, but a power cut may take its name away: not what was promised. */
   (void)env->rename(env->ctx, dir, partial);
@@ -325,7 +412,7 @@ static int run(backup *b) {
 
 int bitcask_backup(bitcask *bc, const char *dir, int (*progress)(void *ctx), void *ctx,
                    uint64_t *n_files, bitcask_error *err) {
-  backup b = {.bc = bc, .progress = progress, .ctx = ctx, .err = err};
+  backup b = {.bc = bc, .progress = progress, .ctx = ctx, .err = err, .lock_fd = -1};
   int rc;
 
   if (n_files) *n_files = 0;
@@ -339,6 +426,7 @@ int bitcask_backup(bitcask *bc, const char *dir, int (*progress)(void *ctx), voi
   }
   if (!rc && n_files) *n_files = b.snap->pin.files->n;
   if (rc && err) err->code = rc;
+  if (b.lock_fd >= 0) bc->env->close(bc->env->ctx, b.lock_fd);
   bitcask_snapshot_close(b.snap);
   free(b.sizes);
   bitcask_buf_free(&b.dir);

@@ -477,7 +477,8 @@ void bitcask_files_free(bitcask_file_stat *files) { free(files); }
 static uint64_t hint_size(const bitcask *bc, uint32_t id) {
   bitcask_buf path = {0};
   bc_stat st = {0};
-  if (bc_name_hint(&path, bc->dir, id, "") || bc->env->stat(bc->env->ctx, (char *)path.data, &st)) {
+  if (bc_name_hint(&path, bc->dir, id, "") ||
+      bc->env->lstat(bc->env->ctx, (char *)path.data, &st)) {
     st.size = 0;
   }
   bitcask_buf_free(&path);

@@ -163,10 +163,15 @@ static image *image_open(bitcask *bc, bc_reload_fn reload) {
   bitcask_buf path = {0};
   image *im = calloc(1, sizeof *im);
   bool ok = false;
-  int fd;
+  int fd, e = ENOMEM;
 
-  if (im && !bc_name_in(&path, bc->dir, BC_KEYDIR_NAME) &&
-      !env->open(env->ctx, (char *)path.data, BC_OPEN_READ, &fd)) {
+  if (im && !bc_name_in(&path, bc->dir, BC_KEYDIR_NAME)) {
+    e = env->open(env->ctx, (char *)path.data, BC_OPEN_READ, &fd);
+    if (e && e != ENOENT)
+      bc_store_log(bc, "%s cannot be opened, and the log is read instead: %s", path.data,
+                   strerror(e));
+  }
+  if (!e) {
     im->bc = bc;
     im->reload = reload;
     ok = image_read(im, fd);
@@ -556,7 +561,7 @@ static int begin_file(bc_checkpoint *c, const char *tmp) {
   (void)env->unlink(env->ctx, tmp); /* not overwritten: somebody may have it mapped */
   e = env->open(env->ctx, tmp, BC_OPEN_WRITE | BC_OPEN_CREATE | BC_OPEN_EXCLUSIVE, &c->fd);
   if (e) c->fd = -1;
-  if (!e) e = env->stat(env->ctx, tmp, &st);
+  if (!e) e = env->lstat(env->ctx, tmp, &st);
   if (!e) c->inode = st.inode;
   bc_unlock_save(&c->bc->state);
   c->written = HEADER_SZ;
@@ -567,11 +572,13 @@ static int begin_file(bc_checkpoint *c, const char *tmp) {
 static int end_file(bc_checkpoint *c, const char *tmp, const char *path, bool *ours) {
   const bc_env *env = c->bc->env;
   bc_stat st;
-  int e = 0;
+  int e;
 
   *ours = false;
   if (!bc_lock_save(&c->bc->state)) return EBUSY;
-  *ours = !env->stat(env->ctx, tmp, &st) && st.inode == c->inode;
+  e = env->lstat(env->ctx, tmp, &st);
+  *ours = !e && st.inode == c->inode;
+  if (e == ENOENT) e = 0; /* overtaken */
   if (*ours) e = path ? env->rename(env->ctx, tmp, path) : env->unlink(env->ctx, tmp);
   bc_unlock_save(&c->bc->state);
   return e;

@@ -50,6 +50,8 @@ typedef struct bc_env bc_env;
 struct bc_env {
   void *ctx;
 
+  /* A regular file of that very name: a symbolic link is not followed, nothing is waited for.
+  ** Else ELOOP (a link), EISDIR, ESPIPE (a FIFO), ENXIO (a socket), ENOTBLK (a device). */
   int (*open)(void *ctx, const char *path, unsigned flags, int *fd);
   int (*close)(void *ctx, int fd);
   /* Reads until n bytes or end of file; *got says how many.  EINTR is retried. */
@@ -69,6 +71,8 @@ struct bc_env {
   int (*size)(void *ctx, int fd, uint64_t *size);
 
   int (*stat)(void *ctx, const char *path, bc_stat *out);
+  /* The same of a symbolic link itself, not of what it leads to. */
+  int (*lstat)(void *ctx, const char *path, bc_stat *out);
   int (*fstat)(void *ctx, int fd, bc_stat *out);
   /* A directory may take the place of an empty one. */
   int (*rename)(void *ctx, const char *from, const char *to);

@@ -89,11 +89,41 @@ static bool forget_carrier(int fd) {
 
 /* --------------------------------------------------------------------------- files */
 
+/* What is no regular file, as an errno value that err.c puts into words; 0: it is one. */
+static int not_a_file(mode_t mode) {
+  switch (mode & S_IFMT) {
+  case S_IFREG:
+    return 0;
+  case S_IFDIR:
+    return EISDIR;
+  case S_IFLNK:
+    return ELOOP;
+  case S_IFIFO:
+    return ESPIPE;
+  case S_IFSOCK:
+    return ENXIO;
+  default:
+    return ENOTBLK; /* a device */
+  }
+}
+
+/* A regular file of that very name, or errno is set.  The name is looked at first, because to
+** open a device can have effects; then the open file, because the name may stand for something
+** else by then.  O_NONBLOCK: or a FIFO that came in between would wait for a writer. */
 static int open_retrying(const char *path, int oflags, mode_t mode) {
+  struct stat st;
   int fd;
+
+  if (!lstat(path, &st) && !(oflags & O_EXCL) && (errno = not_a_file(st.st_mode)) != 0) return -1;
   do {
-    fd = open(path, oflags, mode);
+    fd = open(path, oflags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, mode);
   } while (fd < 0 && errno == EINTR);
+  if (fd >= 0 && (fstat(fd, &st) || (errno = not_a_file(st.st_mode)) != 0)) {
+    int e = errno;
+    close(fd);
+    errno = e;
+    return -1;
+  }
   return fd;
 }
 
@@ -115,7 +145,10 @@ static int posix_open(void *ctx, const char *path, unsigned flags, int *out) {
   mode_t mode = flags & BC_OPEN_PRIVATE ? 0600 : 0666;
   int fd;
   (void)ctx;
-  if (flags & BC_OPEN_DIRECTORY) oflags = O_CLOEXEC | O_PATH | O_DIRECTORY;
+  if (flags & BC_OPEN_DIRECTORY) {
+    *out = open(path, O_CLOEXEC | O_PATH | O_DIRECTORY);
+    return *out < 0 ? errno : 0;
+  }
   if (flags & BC_OPEN_CREATE) oflags |= O_CREAT;
   if (flags & BC_OPEN_EXCLUSIVE) oflags |= O_EXCL;
   if (flags & BC_OPEN_LOCKS) return open_carrier(path, oflags, mode, out);
@@ -224,6 +257,12 @@ static int give_stat(const struct stat *st, bc_stat *out) {
                    .mtime_secs = (int64_t)st->st_mtime,
                    .device = (uint64_t)st->st_dev};
   return 0;
+}
+
+static int posix_lstat(void *ctx, const char *path, bc_stat *out) {
+  struct stat st;
+  (void)ctx;
+  return lstat(path, &st) ? errno : give_stat(&st, out);
 }
 
 static int posix_stat(void *ctx, const char *path, bc_stat *out) {
@@ -461,6 +500,7 @@ const bc_env bc_env_posix = {
     .truncate = posix_truncate,
     .size = posix_size,
     .stat = posix_stat,
+    .lstat = posix_lstat,
     .fstat = posix_fstat,
     .rename = posix_rename,
     .link = posix_link,

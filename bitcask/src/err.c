@@ -15,6 +15,24 @@ void bc_err_clear(bitcask_error *err) {
   err->text[0] = 0;
 }
 
+/* What is no regular file is told by these (env.h). */
+static const char *words_for(int os_errno) {
+  switch (os_errno) {
+  case ELOOP:
+    return "it is a symbolic link, not a regular file";
+  case ESPIPE:
+    return "it is a FIFO, not a regular file";
+  case ENXIO:
+    return "it is a socket, not a regular file";
+  case ENOTBLK:
+    return "it is a device, not a regular file";
+  case EISDIR:
+    return "it is a directory, not a regular file";
+  default:
+    return strerror(os_errno);
+  }
+}
+
 static int fill(bitcask_error *err, int code, int os_errno, uint32_t file_id, uint64_t offset,
                 const char *fmt, va_list ap) {
   size_t n;
@@ -26,7 +44,7 @@ static int fill(bitcask_error *err, int code, int os_errno, uint32_t file_id, ui
   vsnprintf(err->text, sizeof err->text, fmt, ap);
   if (os_errno) {
     n = strlen(err->text);
-    snprintf(err->text + n, sizeof err->text - n, ": %s", strerror(os_errno));
+    snprintf(err->text + n, sizeof err->text - n, ": %s", words_for(os_errno));
   }
   return code;
 }

@@ -118,8 +118,15 @@ static int by_id(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-/* Fill in size and mode; drop what has vanished since, and what is no file: a
-** directory, a dangling link. */
+static const char *kind_of(uint32_t mode) {
+  return S_ISLNK(mode)    ? "a symbolic link"
+         : S_ISFIFO(mode) ? "a FIFO"
+         : S_ISSOCK(mode) ? "a socket"
+                          : "a device";
+}
+
+/* Fill in size and mode; drop what has vanished since, and directories.  What is something else
+** may stand for bytes that are elsewhere, or for none. */
 static int stat_files(bc_listing *l, const bc_env *env, const char *dir, bitcask_error *err) {
   bitcask_buf path = {0};
   size_t i, n = 0;
@@ -131,10 +138,13 @@ static int stat_files(bc_listing *l, const bc_env *env, const char *dir, bitcask
       rc = bc_err_nomem(err);
       break;
     }
-    e = env->stat(env->ctx, (char *)path.data, &st);
-    if (e == ENOENT || e == ELOOP) continue;
+    e = env->lstat(env->ctx, (char *)path.data, &st);
+    if (e == ENOENT || (!e && S_ISDIR(st.mode))) continue;
     if (e) rc = bc_err_os(err, e, "cannot stat %s", path.data);
-    if (rc || !S_ISREG(st.mode)) continue;
+    if (!rc && !S_ISREG(st.mode))
+      rc = bc_err(err, BITCASK_IOERR, "%s is %s, not a regular file; move it away", path.data,
+                  kind_of(st.mode));
+    if (rc) continue;
     l->file[n++] = (bc_listed){.id = l->file[i].id, .size = st.size, .mode = st.mode};
   }
   l->n = n;

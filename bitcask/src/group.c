@@ -139,7 +139,7 @@ static bool is_unfinished(const bitcask_buf *b) {
 static int read_decision(const bc_env *env, const char *path, bool sync, bitcask_buf *out) {
   bc_stat st;
   size_t got = 0;
-  int fd, e = env->stat(env->ctx, path, &st);
+  int fd, e = env->lstat(env->ctx, path, &st);
 
   out->size = 0;
   if (e) return e;

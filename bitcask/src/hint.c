@@ -29,6 +29,7 @@ static int get_bytes(bc_hint *h, const char *path, bool use_mmap, bitcask_error 
 
   e = env->open(env->ctx, path, BC_OPEN_READ, &fd);
   if (e == ENOENT) return BITCASK_NOTFOUND;
+  if (e == EISDIR) return BITCASK_CORRUPT; /* a directory of that name */
   if (e) return bc_err_os(err, e, "cannot open %s", path);
   e = env->size(env->ctx, fd, &size);
   if (!e && size) {
@@ -42,7 +43,6 @@ static int get_bytes(bc_hint *h, const char *path, bool use_mmap, bitcask_error 
     }
   }
   env->close(env->ctx, fd);
-  if (e == EISDIR) return BITCASK_CORRUPT; /* a directory of that name */
   if (e == ENOMEM) return bc_err_nomem(err);
   if (e) return bc_err_os(err, e, "cannot read %s", path);
   return BITCASK_OK;
@@ -118,7 +118,7 @@ int bc_hint_exists(const bc_env *env, const char *dir, uint32_t id, bool *yes, b
 
   *yes = false;
   if (bc_name_hint(&path, dir, id, "")) return bc_err_nomem(err);
-  e = env->stat(env->ctx, (char *)path.data, &st);
+  e = env->lstat(env->ctx, (char *)path.data, &st);
   *yes = !e;
   if (e && e != ENOENT) rc = bc_err_os(err, e, "cannot stat %s", path.data);
   bitcask_buf_free(&path);

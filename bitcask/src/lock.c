@@ -191,7 +191,7 @@ static int read_pid(const bc_env *env, const char *path, uint32_t *pid, int64_t 
   e = env->pread(env->ctx, fd, text, sizeof text - 1, 0, &got);
   env->close(env->ctx, fd);
   if (e) return e;
-  if (!env->stat(env->ctx, path, &stat)) *mtime = stat.mtime_secs;
+  if (!env->lstat(env->ctx, path, &stat)) *mtime = stat.mtime_secs;
   n = strtoul(text, &end, 10);
   if (end != text && *end == ' ' && n <= UINT32_MAX) *pid = (uint32_t)n;
   return 0;

@@ -48,6 +48,37 @@ static bool holds_records(bc_datafile *df, uint64_t from, uint64_t to) {
   return any;
 }
 
+/* A file without a single record that nobody of ours is known to have begun: whose it is, and
+** what is in it, cannot be told. */
+static bool is_strange(const bitcask *bc, const bc_datafile *df, uint64_t end) {
+  bc_commit_point p;
+  bc_position stable;
+  uint64_t generation;
+
+  if (end) return false;
+  if (bc_state_read(&bc->state, &p, &generation) && p.active_id == df->id) return false;
+  return !bc_state_stable(&bc->state, &stable) || stable.file_id != df->id;
+}
+
+static bool is_zero(bc_datafile *df, uint64_t from, uint64_t to) {
+  bitcask_buf buf = {0};
+  const uint8_t *p;
+  uint64_t n;
+  bool zero = true;
+
+  for (; zero && from < to; from += n) {
+    n = to - from < COPY_SZ ? to - from : COPY_SZ;
+    zero = !bc_datafile_read(df, from, (size_t)n, &buf, &p, NULL);
+    for (uint64_t i = 0; zero && i < n; i++) zero = !p[i];
+  }
+  bitcask_buf_free(&buf);
+  return zero;
+}
+
+static bool is_worth_keeping(const bitcask *bc, bc_datafile *df, uint64_t from, uint64_t to) {
+  return holds_records(df, from, to) || (is_strange(bc, df, from) && !is_zero(df, from, to));
+}
+
 /* Copy bytes to another file, where they begin at `out_at`. */
 static int copy_range(bitcask *bc, bc_datafile *df, uint64_t from, uint64_t to, int out,
                       uint64_t out_at, bitcask_error *err) {
@@ -68,17 +99,34 @@ static int copy_range(bitcask *bc, bc_datafile *df, uint64_t from, uint64_t to, 
   return rc;
 }
 
+/* A name for a side file of a data file that nothing has yet. */
+static int free_name(const bitcask *bc, uint32_t id, const char *suffix, bitcask_buf *path) {
+  bitcask_buf numbered = {0};
+  bc_stat st;
+  int rc = bc_name_data(path, bc->dir, id, suffix);
+
+  for (unsigned i = 1; !rc && !bc->env->lstat(bc->env->ctx, (char *)path->data, &st); i++) {
+    numbered.size = 0;
+    rc = bc_buf_printf(&numbered, "%s.%u", suffix, i);
+    if (!rc) rc = bc_name_data(path, bc->dir, id, (char *)numbered.data);
+  }
+  bitcask_buf_free(&numbered);
+  return rc;
+}
+
 /* Keep bytes that are about to be cut in <id>.bitcask.data.cut-<offset>. */
 static int save_tail(bitcask *bc, bc_datafile *df, uint64_t from, uint64_t to, bitcask_error *err) {
   bitcask_buf path = {0}, suffix = {0};
   int rc, e, fd = -1;
 
   if (bc_buf_printf(&suffix, ".cut-%llu", (unsigned long long)from) ||
-      bc_name_data(&path, bc->dir, df->id, (char *)suffix.data)) {
+      free_name(bc, df->id, (char *)suffix.data, &path)) {
     rc = bc_err_nomem(err);
     goto out;
   }
-  e = bc->env->open(bc->env->ctx, (char *)path.data, BC_OPEN_WRITE | BC_OPEN_CREATE, &fd);
+  /* Never over what has the name, nor through a link. */
+  e = bc->env->open(bc->env->ctx, (char *)path.data,
+                    BC_OPEN_WRITE | BC_OPEN_CREATE | BC_OPEN_EXCLUSIVE, &fd);
   if (e) {
     fd = -1;
     rc = bc_err_os(err, e, "cannot make %s", path.data);
@@ -121,7 +169,7 @@ static int cut_tail(bitcask *bc, bc_datafile *df, bitcask_error *err) {
   rc = bc_hint_exists(env, bc->dir, df->id, &hinted, err);
   /* What is at the end of an output are copies; unless it has a hint, for then
   ** basho/bitcask may have added to both. */
-  if (!rc && (hinted || !bc_may_grow(&bc->outputs, df->id)) && holds_records(df, end, size))
+  if (!rc && (hinted || !bc_may_grow(&bc->outputs, df->id)) && is_worth_keeping(bc, df, end, size))
     rc = save_tail(bc, df, end, size, err);
   if (rc) return rc;
   e = env->truncate(env->ctx, df->fd, end);
@@ -238,7 +286,7 @@ static int strand(bitcask *bc, uint32_t id, bitcask_error *err) {
   const bc_env *env = bc->env;
   bitcask_buf from = {0}, to = {0}, hint = {0};
   int rc = BITCASK_OK, e;
-  if (bc_name_data(&from, bc->dir, id, "") || bc_name_data(&to, bc->dir, id, ".cut-0") ||
+  if (bc_name_data(&from, bc->dir, id, "") || free_name(bc, id, ".cut-0", &to) ||
       bc_name_hint(&hint, bc->dir, id, "")) {
     rc = bc_err_nomem(err);
   } else {

@@ -55,7 +55,7 @@ static int size_on_disk(bitcask *bc, uint32_t id, uint64_t *size, bitcask_error 
   bc_stat st = {0};
   int rc = BITCASK_OK, e;
   if (bc_name_data(&path, bc->dir, id, "")) return bc_err_nomem(err);
-  e = bc->env->stat(bc->env->ctx, (char *)path.data, &st);
+  e = bc->env->lstat(bc->env->ctx, (char *)path.data, &st);
   if (e) rc = bc_err_os(err, e, "cannot stat %s", path.data);
   *size = st.size;
   bitcask_buf_free(&path);

@@ -101,7 +101,7 @@ static int size_on_disk(verifier *v, uint32_t id, uint64_t *size, bool *gone) {
   int rc = BITCASK_OK, e;
 
   if (bc_name_data(&path, bc->dir, id, "")) return bc_err_nomem(v->err);
-  e = bc->env->stat(bc->env->ctx, (char *)path.data, &st);
+  e = bc->env->lstat(bc->env->ctx, (char *)path.data, &st);
   *gone = e == ENOENT;
   *size = st.size;
   if (e && !*gone) rc = bc_err_os(v->err, e, "cannot stat %s", path.data);

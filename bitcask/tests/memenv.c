@@ -823,6 +823,7 @@ static const bc_env functions = {
     .truncate = do_truncate,
     .size = do_size,
     .stat = do_stat,
+    .lstat = do_stat, /* there are no links */
     .fstat = do_fstat,
     .rename = do_rename,
     .link = do_link,

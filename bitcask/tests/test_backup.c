@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -474,7 +475,7 @@ static void without_a_hint_it_is_copied(void) {
 
 static void refused(void) {
   char *dir = tempdir_make(), *copy = path_in(dir, "-copy"), *partial = path_in(copy, ".partial");
-  char *slashes = path_in(copy, "//"), *deep = path_in(copy, "/no/such"), *file;
+  char *slashes = path_in(copy, "//"), *deep = path_in(copy, "/no/such"), *file, *somebodys;
   bitcask *bc = open_dir(dir, 400);
   bitcask_options o;
   bitcask *empty;
@@ -488,10 +489,13 @@ static void refused(void) {
   file = path_in(dir, "/1.bitcask.data");
   CHECK_RC(bitcask_backup(bc, file, NULL, NULL, NULL, &e), BITCASK_CANTOPEN, &e);
   CHECK_EQ(mkdir(partial, 0777), 0);
+  somebodys = path_in(partial, "/words");
+  CHECK_EQ(mkdir(somebodys, 0777), 0);
   CHECK_RC(bitcask_backup(bc, copy, NULL, NULL, NULL, &e), BITCASK_INVALID, &e);
   CHECK(strstr(e.text, ".partial is there") != NULL);
-  CHECK_EQ(stat(partial, &st), 0); /* it is not ours to remove */
-  CHECK_EQ(rmdir(partial), 0);
+  CHECK_EQ(stat(somebodys, &st), 0); /* it is not ours to remove */
+  CHECK_EQ(rmdir(somebodys) | rmdir(partial), 0);
+  free(somebodys);
   CHECK_EQ(mkdir(copy, 0777), 0);
   CHECK_OK(bitcask_backup(bc, slashes, NULL, NULL, NULL, &e), &e);
   CHECK_RC(bitcask_backup(bc, copy, NULL, NULL, NULL, &e), BITCASK_INVALID, &e);
@@ -546,6 +550,73 @@ static void interrupted(void) {
   tempdir_remove(dir);
 }
 
+/* -------------------------------------------------------- one that was killed */
+
+static int steps_left;
+
+static int die_later(void *ctx) {
+  (void)ctx;
+  if (steps_left-- == 0) raise(SIGKILL);
+  return 0;
+}
+
+typedef struct rival {
+  const char *dir, *copy;
+  int rc;
+} rival;
+
+/* Another backup to the same place, while one is at work. */
+static int run_rival(void *ctx) {
+  rival *r = ctx;
+  bitcask_error err;
+  bitcask_options o;
+  bitcask *bc;
+
+  if (r->rc) return 0;
+  bitcask_options_init(&o);
+  o.read_only = true;
+  CHECK_OK(bitcask_open(r->dir, &o, &bc, &err), &err);
+  r->rc = bitcask_backup(bc, r->copy, NULL, NULL, NULL, &err);
+  CHECK_OK(bitcask_close(bc, &err), &err);
+  return 0;
+}
+
+static void killed_ones_are_replaced(void) {
+  char *dir = tempdir_make(), *copy = path_in(dir, "-copy"), *partial = path_in(copy, ".partial");
+  char *lock = path_in(copy, "/bitcask.backup");
+  bitcask *bc = open_dir(dir, 400);
+  rival r = {dir, copy, 0};
+  struct stat st;
+
+  fill(bc);
+  CHECK_OK(bitcask_close(bc, &e), &e);
+  for (int n = 0; n < 6; n++) {
+    int status = 0;
+    pid_t child = fork();
+    if (!child) {
+      bc = open_dir(dir, 400);
+      steps_left = n;
+      (void)bitcask_backup(bc, copy, die_later, NULL, NULL, &e);
+      _exit(0);
+    }
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK(WIFSIGNALED(status));
+    CHECK_EQ(stat(partial, &st), 0);
+  }
+  bc = open_dir(dir, 400);
+  CHECK_OK(bitcask_backup(bc, copy, run_rival, &r, NULL, &e), &e);
+  CHECK_EQ(r.rc, BITCASK_BUSY);
+  CHECK(stat(partial, &st) && stat(lock, &st));
+  CHECK_OK(bitcask_close(bc, &e), &e);
+  bc = open_dir(copy, 400);
+  CHECK_OK(bitcask_verify(bc, NULL, NULL, NULL, NULL, &e), &e);
+  CHECK_OK(bitcask_close(bc, &e), &e);
+  tempdir_remove(copy);
+  tempdir_remove(dir);
+  free(lock);
+  free(partial);
+}
+
 int main(void) {
   RUN(one_moment_of_threads);
   RUN(one_moment_of_processes);
@@ -555,6 +626,7 @@ int main(void) {
   RUN(foreign_is_copied);
   RUN(without_a_hint_it_is_copied);
   RUN(refused);
+  RUN(killed_ones_are_replaced);
   RUN(interrupted);
   return test_done();
 }

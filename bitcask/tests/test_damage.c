@@ -515,7 +515,39 @@ static void damage_of_every_kind(void) {
   CHECK_EQ(n_wrong, 0);
 }
 
+/* Files that have made an opening crash: a batch in which a sector was overwritten. */
+static void known_inputs(void) {
+  static const char *const paths[] = {"bitcask/tests/damaged/sector-copied-1.bitcask.data",
+                                      "bitcask/tests/damaged/sector-copied-2.bitcask.data"};
+  static uint8_t bytes[1 << 16];
+
+  for (size_t i = 0; i < 2; i++) {
+    FILE *f = fopen(paths[i], "rb");
+    size_t n = f ? fread(bytes, 1, sizeof bytes, f) : 0;
+    damage_dir d = {.n = 0};
+    bitcask_options opt;
+    bitcask_error e;
+    bitcask *bc = NULL;
+    uint64_t n_problems = 0;
+    memenv *m;
+
+    CHECK(n > 20000);
+    if (f) fclose(f);
+    damage_put(&d, "1.bitcask.data", bytes, n);
+    m = put_on_disk(&d);
+    bitcask_options_init(&opt);
+    CHECK_OK(bc_open_env(dir, &opt, memenv_env(m), &bc, &e), &e);
+    CHECK_OK(bitcask_verify(bc, NULL, NULL, NULL, &n_problems, &e), &e);
+    CHECK(n_problems > 0);
+    CHECK_OK(bitcask_put(bc, "new", 3, "value", 5, &e), &e);
+    CHECK_OK(bitcask_close(bc, &e), &e);
+    memenv_free(m);
+    damage_clear(&d);
+  }
+}
+
 int main(void) {
+  RUN(known_inputs);
   RUN(damage_of_every_kind);
   return test_done();
 }

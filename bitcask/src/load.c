@@ -113,15 +113,23 @@ static void check_link(loader *l, const bc_record *r, bool *broken) {
   if (!*broken) note_lost_end(bc, before, m.length);
 }
 
-/* Is the file as long as it was when it was full? */
-static void check_length(bitcask *bc, bc_datafile *df) {
-  const bc_env *env = bc->env;
-  uint64_t was, on_disk;
+/* Is the file shorter than it was when it was full?  What has been filled since it was listed
+** is not. */
+static bool is_short(bitcask *bc, bc_datafile *df, uint64_t *was) {
+  bitcask_buf path = {0};
+  bc_stat st;
+  bool yes;
 
-  if (df->has_hint || !bc_store_length(bc, df, &was) || atomic_load(&df->size) >= was) return;
-  /* It may have been filled since it was listed. */
-  if (df->fd < 0 || env->size(env->ctx, df->fd, &on_disk) || on_disk >= was) return;
-  note_lost_end(bc, df, was);
+  if (df->has_hint || !bc_store_length(bc, df, was) || atomic_load(&df->size) >= *was) return false;
+  yes = !bc_name_data(&path, bc->dir, df->id, "") &&
+        !bc->env->lstat(bc->env->ctx, (char *)path.data, &st) && st.size < *was;
+  bitcask_buf_free(&path);
+  return yes;
+}
+
+static void check_length(bitcask *bc, bc_datafile *df) {
+  uint64_t was;
+  if (is_short(bc, df, &was)) note_lost_end(bc, df, was);
 }
 
 /* The hint of a file has no values, and the link is one. */
@@ -900,8 +908,7 @@ static void find_missing(bitcask *bc, const bounds *b) {
   if (b->live) known = (bc_position){b->point.active_id, b->point.committed};
   df = bc->files->n ? bc->files->file[bc->files->n - 1] : NULL;
   bc->missing = 0;
-  if (df && !df->has_hint && df->id < known.file_id && !known.offset &&
-      bc_store_length(bc, df, &length) && atomic_load(&df->size) < length)
+  if (df && df->id < known.file_id && !known.offset && is_short(bc, df, &length))
     known = (bc_position){df->id, length};
   df = bc_fileset_find(bc->files, known.file_id);
   if (!df && bc->files->n && bc->files->file[bc->files->n - 1]->id > known.file_id) return;

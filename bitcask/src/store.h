@@ -76,7 +76,8 @@ struct bitcask {
   bc_keydir *buried;      /* keys whose newest record is a tombstone in doubt; NULL: none */
   bc_position buried_for; /* end of the doubt that they were looked up for */
   bool reload_due;        /* damage was found of which a load from the beginning tells more */
-  uint64_t missing;   /* bytes that are gone from the end of the log, now; to be recovered from */
+  _Atomic uint64_t
+      missing;        /* bytes that are gone from the end of the log, now; to be recovered from */
   uint64_t lost;      /* the same, at any time while this handle was open */
   bc_position seen;   /* the log is in the keydir up to here */
   bc_outputs outputs; /* as they were before the directory was listed; or all 0 */

@@ -55,7 +55,7 @@ static int hooked_list(void *ctx, const char *path, int (*fn)(void *, const char
 }
 
 static int hooked_stat(void *ctx, const char *path, bc_stat *out) {
-  int e = bc_env_posix.stat(ctx, path, out);
+  int e = bc_env_posix.lstat(ctx, path, out);
   if (plan == ROLL_BACK_AT_STAT && txn && strstr(path, ".data")) {
     plan = IDLE;
     bitcask_txn_rollback(txn);
@@ -102,7 +102,7 @@ static void setup(void) {
   options.create = true;
   env = bc_env_posix;
   env.list = hooked_list;
-  env.stat = hooked_stat;
+  env.lstat = hooked_stat;
   env.open = hooked_open;
   env.fdatasync = hooked_fdatasync;
   plan = IDLE;

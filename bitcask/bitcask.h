@@ -509,7 +509,8 @@ typedef enum bitcask_merge_kind {
   BITCASK_MERGE_ALL,    /* seal the active file, then every file that holds something dead
                            or can be combined with another */
   BITCASK_MERGE_POLICY, /* what bitcask_needs_merge selects, nothing if it says no */
-  BITCASK_MERGE_FILES   /* exactly the files of the list that exist and are not active */
+  BITCASK_MERGE_FILES   /* exactly the files of the list that exist and are not active; none at or
+                           below damage that puts keys in doubt, unless that file is in the list */
 } bitcask_merge_kind;
 
 typedef struct bitcask_merge_options {

@@ -180,6 +180,7 @@ static int replace_partial(backup *b) {
 static int lock_partial(backup *b) {
   const bc_env *env = b->bc->env;
   bitcask_buf lock = {0};
+  bc_stat own, named;
   int e;
 
   if (bc_name_in(&lock, (char *)b->partial.data, LOCK_NAME)) return bc_err_nomem(b->err);
@@ -187,6 +188,11 @@ static int lock_partial(backup *b) {
                 BC_OPEN_WRITE | BC_OPEN_CREATE | BC_OPEN_EXCLUSIVE | BC_OPEN_LOCKS, &b->lock_fd);
   if (e) b->lock_fd = -1;
   if (!e) e = env->lock(env->ctx, b->lock_fd, 0, BC_LOCK_EXCLUSIVE);
+  /* Before it was locked another backup may have taken it for one of the dead, and removed it:
+  ** then what has the name is the other one's. */
+  if (!e) e = env->fstat(env->ctx, b->lock_fd, &own);
+  if (!e) e = env->lstat(env->ctx, (char *)lock.data, &named);
+  if (!e && (own.device != named.device || own.inode != named.inode)) e = EAGAIN;
   bitcask_buf_free(&lock);
   if (!e) return BITCASK_OK;
   return bc_err_os(b->err, e, "cannot lock %s, which another backup may be making",

@@ -162,14 +162,16 @@ static image *image_open(bitcask *bc, bc_reload_fn reload) {
   const bc_env *env = bc->env;
   bitcask_buf path = {0};
   image *im = calloc(1, sizeof *im);
+  bitcask_error why = {0};
   bool ok = false;
   int fd, e = ENOMEM;
 
   if (im && !bc_name_in(&path, bc->dir, BC_KEYDIR_NAME)) {
     e = env->open(env->ctx, (char *)path.data, BC_OPEN_READ, &fd);
-    if (e && e != ENOENT)
-      bc_store_log(bc, "%s cannot be opened, and the log is read instead: %s", path.data,
-                   strerror(e));
+    if (e && e != ENOENT) {
+      (void)bc_err_os(&why, e, "the log is read instead of %s, which cannot be opened", path.data);
+      bc_store_log(bc, "%s", why.text);
+    }
   }
   if (!e) {
     im->bc = bc;

@@ -388,7 +388,7 @@ static int unlink_input(bc_copier *c, const char *dir, uint32_t id, bool *gone) 
     if (e == ENOENT) e = 0;
   }
   if (!rc && !e) {
-    if (bc_name_data(&from, dir, id, "") || bc_name_data(&to, dir, id, ".damaged")) {
+    if (bc_name_data(&from, dir, id, "") || bc_side_name(c->bc, id, ".damaged", &to)) {
       rc = bc_err_nomem(c->err);
     } else {
       e = c->damaged ? env->rename(env->ctx, (char *)from.data, (char *)to.data)

@@ -88,6 +88,7 @@ static int apply(loader *l, const void *key, uint32_t key_sz, bc_place *place, b
 /* A file without a hint has lost its end.  Of one with a hint the keys are known. */
 static void note_lost_end(bitcask *bc, bc_datafile *df, uint64_t was) {
   uint64_t size = atomic_load(&df->size);
+  if (df->doubt_to >= was) return; /* known since an earlier look */
   df->damaged = true;
   df->doubt_from = size;
   df->doubt_to = was;

@@ -99,8 +99,7 @@ static int copy_range(bitcask *bc, bc_datafile *df, uint64_t from, uint64_t to, 
   return rc;
 }
 
-/* A name for a side file of a data file that nothing has yet. */
-static int free_name(const bitcask *bc, uint32_t id, const char *suffix, bitcask_buf *path) {
+int bc_side_name(const bitcask *bc, uint32_t id, const char *suffix, bitcask_buf *path) {
   bitcask_buf numbered = {0};
   bc_stat st;
   int rc = bc_name_data(path, bc->dir, id, suffix);
@@ -120,7 +119,7 @@ static int save_tail(bitcask *bc, bc_datafile *df, uint64_t from, uint64_t to, b
   int rc, e, fd = -1;
 
   if (bc_buf_printf(&suffix, ".cut-%llu", (unsigned long long)from) ||
-      free_name(bc, df->id, (char *)suffix.data, &path)) {
+      bc_side_name(bc, df->id, (char *)suffix.data, &path)) {
     rc = bc_err_nomem(err);
     goto out;
   }
@@ -146,6 +145,8 @@ static int save_tail(bitcask *bc, bc_datafile *df, uint64_t from, uint64_t to, b
   }
 out:
   if (fd >= 0) bc->env->close(bc->env->ctx, fd);
+  /* The next try takes another name; on a full disk there would be one more each time. */
+  if (fd >= 0 && rc) (void)bc->env->unlink(bc->env->ctx, (char *)path.data);
   bitcask_buf_free(&path);
   bitcask_buf_free(&suffix);
   return rc;
@@ -286,7 +287,7 @@ static int strand(bitcask *bc, uint32_t id, bitcask_error *err) {
   const bc_env *env = bc->env;
   bitcask_buf from = {0}, to = {0}, hint = {0};
   int rc = BITCASK_OK, e;
-  if (bc_name_data(&from, bc->dir, id, "") || free_name(bc, id, ".cut-0", &to) ||
+  if (bc_name_data(&from, bc->dir, id, "") || bc_side_name(bc, id, ".cut-0", &to) ||
       bc_name_hint(&hint, bc->dir, id, "")) {
     rc = bc_err_nomem(err);
   } else {

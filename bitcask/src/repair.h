@@ -14,6 +14,10 @@
 */
 bc_datafile *bc_continued(const bitcask *bc);
 
+/* The path of a side file of a data file (its name and `suffix`), with a number behind it if
+** something has that name: no side file takes the place of another.  BITCASK_NOMEM. */
+int bc_side_name(const bitcask *bc, uint32_t id, const char *suffix, bitcask_buf *path);
+
 /*
 ** After a sync has failed, in whatever process: write every byte that may not be
 ** on the disk again, so that the next sync really writes it.  (The kernel reports

@@ -213,6 +213,16 @@ static int work_on_input(bc_copier *c, bc_session *s) {
   return rc;
 }
 
+/* The next one to copy from, referenced; NULL if there is none, or if a catch-up has found since
+** that keys in it are in doubt: see choose. */
+static bc_datafile *find_input(bitcask *bc, const bc_session *s) {
+  bool in_doubt;
+  pthread_rwlock_rdlock(&bc->lock);
+  in_doubt = s->input <= bc->doubt.file_id;
+  pthread_rwlock_unlock(&bc->lock);
+  return in_doubt ? NULL : bc_store_find(bc, s->input);
+}
+
 static int go_on(bitcask *bc, bc_session *s, bitcask_error *err) {
   bitcask_merge_result ignored = {0};
   bc_copier c = {.bc = bc,
@@ -222,13 +232,9 @@ static int go_on(bitcask *bc, bc_session *s, bitcask_error *err) {
                  .next_out = s->next_id,
                  .last_out = s->last_id,
                  .cutoff = bc_store_cutoff(bc)};
-  bc_datafile *in = bc_store_find(bc, s->input);
+  bc_datafile *in = find_input(bc, s);
   int rc;
 
-  if (in && s->input <= bc->doubt.file_id) {
-    bc_datafile_unref(in);
-    in = NULL;
-  }
   if (!in) return next_input(&c, s, s->input, &s->input);
   bc_copier_begin(&c);
   bc_copier_open(&c, in);

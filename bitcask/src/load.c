@@ -461,7 +461,13 @@ static bool hold_dead_tail(bitcask *bc, bc_catch_up_to to, const bc_position *st
     bc_store_end_turn(bc);
     return false;
   }
-  if (b->live) b->whole_tail = bc_state_tail(&bc->state) == BC_TAIL_APPENDED;
+  /* Anew: a successor may have come and gone since.  With the old commit point, what it wrote to
+  ** the file of that would be passed over, and what is in the next file be taken in. */
+  if (b->live) {
+    b->live = bc_state_read(&bc->state, &b->point, &b->generation);
+    b->whole_tail = bc_state_tail(&bc->state) != BC_TAIL_CONDEMNED;
+    b->foreign = true; /* with the lock held no process of ours writes */
+  }
   return true;
 }
 

@@ -79,7 +79,8 @@ enum {
   BITCASK_NOMEM = 10,     /* out of memory */
   BITCASK_INTERRUPT = 11, /* the `progress` callback asked to stop */
   BITCASK_ABORT = 12,     /* what is read belonged to a transaction since rolled back */
-  BITCASK_MOVED = 13      /* the directory was removed, renamed or replaced; open it anew */
+  BITCASK_MOVED = 13,     /* the directory was removed, renamed or replaced; open it anew */
+  BITCASK_STALE = 14      /* what was read is out of date; take a new snapshot and try again */
 };
 
 /* "busy", "corrupt", ...: a lower-case word for a status code; static. */
@@ -383,6 +384,19 @@ void bitcask_txn_publish(bitcask_txn *txn);
 void bitcask_txn_rollback(bitcask_txn *txn);
 
 /* --------------------------------------------------------- snapshots, reads */
+
+/*
+** Begin a transaction whose writes follow from what was read in `snap`: only if nobody has
+** committed anything since.  Else BITCASK_STALE, and nothing has changed: close the snapshot,
+** take a new one, read again.  Two transactions that begin like this are as if one had run
+** after the other.
+** These count as commits, because they cannot be told from one: the output of another process's
+** merge, an expired key that a merge drops, a load from the beginning (after an error, or when
+** files were replaced).
+** Errors: also as bitcask_begin_wait.  Cost: as that.
+*/
+int bitcask_begin_at(bitcask_snapshot *snap, const bitcask_wait *wait, bitcask_txn **out,
+                     bitcask_error *err);
 
 /*
 ** A frozen view: every key live at this moment, with the value of this moment,

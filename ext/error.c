@@ -30,6 +30,8 @@ int vt_error_code(int status) {
     return SQLITE_NOMEM;
   case BITCASK_INTERRUPT:
     return SQLITE_INTERRUPT;
+  case BITCASK_STALE:
+    return SQLITE_BUSY_SNAPSHOT;
   case BITCASK_MOVED:
     return SQLITE_READONLY_DBMOVED;
   case BITCASK_ABORT:

@@ -95,9 +95,10 @@ int bc_err_os(bitcask_error *err, int os_errno, const char *fmt, ...) {
 int bc_err_nomem(bitcask_error *err) { return bc_err(err, BITCASK_NOMEM, "out of memory"); }
 
 const char *bitcask_strerror(int code) {
-  static const char *const words[] = {
-      "ok",      "not found", "busy",    "read-only",     "cannot open", "I/O error", "full",
-      "corrupt", "too big",   "invalid", "out of memory", "interrupted", "aborted",   "moved"};
+  static const char *const words[] = {"ok",          "not found", "busy",          "read-only",
+                                      "cannot open", "I/O error", "full",          "corrupt",
+                                      "too big",     "invalid",   "out of memory", "interrupted",
+                                      "aborted",     "moved",     "out of date"};
   if (code < 0 || (size_t)code >= sizeof words / sizeof *words) return "unknown";
   return words[code];
 }

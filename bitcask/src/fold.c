@@ -28,6 +28,7 @@ static int freeze(bitcask *bc, bitcask_txn *txn, bitcask_snapshot *s, bitcask_er
   }
   s->end = bc->seen;
   s->version = atomic_load(&bc->version);
+  s->updates = bc->updates;
   if (!txn || !txn->log->size) return BITCASK_OK;
   pthread_mutex_lock(&txn->log->mutex);
   s->own = bc_keydir_view_open(txn->log->overlay);
@@ -98,6 +99,40 @@ bool bitcask_snapshot_resume(bitcask_snapshot *snap) {
     release(snap);
   }
   return same;
+}
+
+static int check_updates(const bitcask_snapshot *snap, bitcask_error *err) {
+  bitcask *bc = snap->bc;
+  bool same;
+  pthread_rwlock_rdlock(&bc->lock);
+  same = bc->updates == snap->updates;
+  pthread_rwlock_unlock(&bc->lock);
+  return same ? BITCASK_OK
+              : bc_err(err, BITCASK_STALE,
+                       "another transaction has been committed since this one has read; roll it "
+                       "back and try again");
+}
+
+int bitcask_begin_at(bitcask_snapshot *snap, const bitcask_wait *wait, bitcask_txn **out,
+                     bitcask_error *err) {
+  bitcask *bc = snap->bc;
+  int rc;
+
+  *out = NULL;
+  bc_err_clear(err);
+  rc = bc_store_check(bc, err);
+  /* At once, and not when the writer that is there now has finished. */
+  if (!rc) rc = bc_refresh(bc, err);
+  if (!rc) rc = check_updates(snap, err);
+  if (!rc) rc = bitcask_begin_wait(bc, wait, out, err);
+  if (rc) return rc;
+  /* Begin has caught up with the log, and with the write lock nobody else can commit. */
+  rc = check_updates(snap, err);
+  if (rc) {
+    bitcask_txn_rollback(*out);
+    *out = NULL;
+  }
+  return rc;
 }
 
 int bitcask_generation(bitcask *bc, uint64_t *out, bitcask_error *err) {

@@ -15,6 +15,7 @@ struct bitcask_snapshot {
   bc_keydir_view *own;
   bc_position end;  /* of the log, at its moment */
   uint64_t version; /* of the store */
+  uint64_t updates; /* of the store */
   uint32_t cutoff;  /* for expiry */
 };
 

@@ -742,6 +742,7 @@ static int start_anew(bitcask *bc, bitcask_error *err) {
   bc->restored = false;
   bc->gone = 0;
   bc->n_saved = 0;
+  bc->updates++; /* what is not there any more is not told of singly */
   atomic_fetch_add(&bc->version, 1);
   atomic_fetch_add(&bc->changes, 1);
   return BITCASK_OK;

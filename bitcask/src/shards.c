@@ -349,6 +349,7 @@ int bc_shards_join(bc_shards *s, bitcask *bc) {
   if (rc) return rc;
   bc_keydir_free(bc->keydir);
   bc->keydir = keydir[0];
+  bc->updates++;
   atomic_fetch_add_explicit(&bc->version, 1, memory_order_relaxed);
   atomic_fetch_add(&bc->changes, 1); /* a parked snapshot may be of before the first record */
   for (unsigned i = 0; i < N_PARTS; i++) {

@@ -96,7 +96,7 @@ static int exhume(bitcask *bc, const void *key, size_t key_sz) {
              : BITCASK_OK;
 }
 
-int bc_store_put(bitcask *bc, const void *key, size_t key_sz, const bc_place *place) {
+static int put(bitcask *bc, const void *key, size_t key_sz, const bc_place *place) {
   bc_datafile *df;
   bc_place old;
   bool had;
@@ -116,10 +116,16 @@ int bc_store_put(bitcask *bc, const void *key, size_t key_sz, const bc_place *pl
   return BITCASK_OK;
 }
 
+int bc_store_put(bitcask *bc, const void *key, size_t key_sz, const bc_place *place) {
+  bc->updates++;
+  return put(bc, key, key_sz, place);
+}
+
 bool bc_store_defer(bitcask *bc, const void *key, size_t key_sz, const bc_place *place) {
   bc_datafile *df;
 
   if (!bc_keydir_defer(bc->keydir, bc_hash(bc, key, key_sz), key, key_sz, place)) return false;
+  bc->updates++;
   atomic_fetch_add_explicit(&bc->version, 1, memory_order_relaxed);
   df = place->total_sz ? bc_fileset_find(bc->files, place->file_id) : NULL;
   if (df) {
@@ -147,7 +153,7 @@ int bc_store_settle(bitcask *bc, bitcask_error *err) {
 
 int bc_store_move(bitcask *bc, const void *key, size_t key_sz, const bc_place *place) {
   bc_datafile *df = bc_fileset_find(bc->files, place->file_id);
-  int rc = bc_store_put(bc, key, key_sz, place);
+  int rc = put(bc, key, key_sz, place);
   if (!rc && df) df->moved_at = atomic_load_explicit(&bc->version, memory_order_relaxed);
   return rc;
 }
@@ -161,6 +167,7 @@ int bc_store_remove(bitcask *bc, const void *key, size_t key_sz) {
   if (exhume(bc, key, key_sz)) return BITCASK_NOMEM;
   rc = bc_keydir_remove(bc->keydir, bc_hash(bc, key, key_sz), key, key_sz, &old, &had);
   if (rc || !had) return rc;
+  bc->updates++;
   atomic_fetch_add_explicit(&bc->version, 1, memory_order_relaxed);
   uncount_live(bc, &old);
   return BITCASK_OK;

@@ -87,6 +87,7 @@ struct bitcask {
   uint64_t died;               /* bytes of records that have become dead, ever */
   _Atomic uint32_t max_id;     /* of all data and hint files seen */
   _Atomic uint64_t version;    /* counts changes of the keydir, for bitcask_generation */
+  uint64_t updates;            /* counts what commits changed in it, for bitcask_begin_at */
   _Atomic uint64_t generation; /* of the state page, as far as seen */
   _Atomic uint64_t merges;
   _Atomic uint64_t probed_ms; /* when the directory was last looked at */

@@ -461,13 +461,10 @@ static bool hold_dead_tail(bitcask *bc, bc_catch_up_to to, const bc_position *st
     bc_store_end_turn(bc);
     return false;
   }
-  /* Anew: a successor may have come and gone since.  With the old commit point, what it wrote to
-  ** the file of that would be passed over, and what is in the next file be taken in. */
-  if (b->live) {
-    b->live = bc_state_read(&bc->state, &b->point, &b->generation);
-    b->whole_tail = bc_state_tail(&bc->state) != BC_TAIL_CONDEMNED;
-    b->foreign = true; /* with the lock held no process of ours writes */
-  }
+  /* Anew: a successor may have come and gone since.  By the old commit point its commits in that
+  ** file would be passed over, and those in the next file taken in.  With the lock nobody writes,
+  ** so that all is read that stands there. */
+  if (b->live) (void)find_bounds(bc, BC_TO_END, b, NULL); /* the page is mapped: it cannot fail */
   return true;
 }
 

@@ -20,7 +20,9 @@ enum {
   PROBE_MS = 1000,
   MAX_RESTARTS = 10000,
   RESTART_MS = 5000, /* a merge elsewhere may remove a file each time that we look */
-  NOTE_EVERY = 1024  /* records */
+  RECOVERY_MS = 60000,
+  RECOVERY_PAUSE_US = 200,
+  NOTE_EVERY = 1024 /* records */
 };
 
 /* What goes through one file.  The first load goes into shards; later, records go
@@ -397,6 +399,7 @@ typedef struct bounds {
   bool live;       /* a commit point says where the log ends */
   bool foreign;    /* files above the active one are somebody else's, and count */
   bool whole_tail; /* the active file counts as far as it is valid */
+  bool dead_tail;  /* ... because who has written to it last is dead */
   bc_commit_point point;
   bc_position stable;
   uint64_t generation;
@@ -414,7 +417,11 @@ static int find_bounds(bitcask *bc, bc_catch_up_to to, bounds *b, bitcask_error 
   }
   b->merges = bc_state_merges(&bc->state);
   if (!bc_state_stable(&bc->state, &b->stable)) b->stable = (bc_position){0, 0};
-  b->live = bc_state_read(&bc->state, &b->point, &b->generation);
+  do {
+    b->live = bc_state_read(&bc->state, &b->point, &b->generation);
+    b->dead_tail = b->live && bc_lock_tail_is_dead(&bc->state);
+    /* If it has been recovered meanwhile, it is below a newer point. */
+  } while (b->live && bc_state_generation(&bc->state) != b->generation);
   if (to == BC_TO_END || !b->live) {
     b->whole_tail = !b->live || bc_state_tail(&bc->state) != BC_TAIL_CONDEMNED;
     b->foreign = true;
@@ -447,25 +454,29 @@ static bool is_whole(const bitcask *bc, const bc_position *stable, const bc_list
 ** valid: the next writer takes it in, too, and cuts the rest.  While it is read
 ** no writer may start, and the writer waits for that (lock.h).  Where there is nothing to
 ** cut no lock is taken: who only reads must be in nobody's way. */
-static bool hold_dead_tail(bitcask *bc, bc_catch_up_to to, const bc_position *stable, bounds *b,
-                           const bc_listing *l) {
-  bool held = true;
+static int hold_dead_tail(bitcask *bc, bc_catch_up_to to, const bc_position *stable, bounds *b,
+                          const bc_listing *l, bool *holding, bitcask_error *err) {
+  bool in_turn;
 
-  if (to == BC_TO_END || bc->state.fd < 0) return false;
-  if (b->live && bc_state_tail(&bc->state) != BC_TAIL_APPENDED) return false;
-  if (!b->live && is_whole(bc, stable, l)) return false;
-  /* Asked first: mostly the writer is alive, and its tail none of ours. */
-  if (bc_lock_write_held(&bc->state, &held, NULL) || held) return false;
-  if (bc_store_take_turn(bc, &(bc_waiter){.wait = NULL}, NULL)) return false;
-  if (!bc_lock_tail(&bc->state)) {
-    bc_store_end_turn(bc);
-    return false;
+  *holding = false;
+  if (to == BC_TO_END || bc->state.fd < 0) return BITCASK_OK;
+  if (b->live ? !b->dead_tail : is_whole(bc, stable, l)) return BITCASK_OK;
+  in_turn = !bc_store_take_turn(bc, &(bc_waiter){.wait = NULL}, NULL);
+  if (!in_turn || !bc_lock_tail(&bc->state)) {
+    if (in_turn) bc_store_end_turn(bc);
+    /* By the commit point what others have read behind it would be gone again; and what is read
+    ** while it is cut is not there any more. */
+    return bc_err(err, BITCASK_BUSY, "%s: what a dead writer has left is being recovered", bc->dir);
   }
+  *holding = true;
   /* Anew: a successor may have come and gone since.  By the old commit point its commits in that
   ** file would be passed over, and those in the next file taken in.  With the lock nobody writes,
   ** so that all is read that stands there. */
-  if (b->live) (void)find_bounds(bc, BC_TO_END, b, NULL); /* the page is mapped: it cannot fail */
-  return true;
+  if (b->live) {
+    (void)find_bounds(bc, BC_TO_END, b, NULL); /* the page is mapped: it cannot fail */
+    b->dead_tail = bc_state_tail(&bc->state) == BC_TAIL_APPENDED;
+  }
+  return BITCASK_OK;
 }
 
 static void release_dead_tail(bitcask *bc) {
@@ -473,18 +484,38 @@ static void release_dead_tail(bitcask *bc) {
   bc_store_end_turn(bc);
 }
 
-static uint64_t limit_of(const bitcask *bc, const bounds *b, const bc_listed *f) {
+/* How much of an output that may grow has been written.  What is behind that may be cut off again
+** at any time, and a step or two after this was noted the next output may have been begun. */
+static int written_of(const bitcask *bc, const bc_listed *f, uint64_t *out, bitcask_error *err) {
   const bc_position *w = &bc->written;
-  bool hinted = false;
-  /* With a hint it is finished, or basho/bitcask has added to both. */
-  if (f->id == w->file_id && bc_may_grow(&bc->outputs, f->id) &&
-      (bc_hint_exists(bc->env, bc->dir, f->id, &hinted, NULL) || !hinted)) {
-    return w->offset < f->size ? w->offset : f->size;
+  bitcask_buf path = {0};
+  bc_stat st = {0};
+  bool hinted;
+  int rc, e;
+
+  *out = f->size;
+  if (!w->file_id || f->id < w->file_id) return BITCASK_OK;
+  rc = bc_hint_exists(bc->env, bc->dir, f->id, &hinted, err);
+  if (rc) return rc;
+  if (!hinted) {
+    if (f->id > w->file_id || w->offset < *out) *out = f->id > w->file_id ? 0 : w->offset;
+    return BITCASK_OK;
   }
-  if (b->live && !b->whole_tail && f->id == b->point.active_id) {
-    return b->point.committed < f->size ? b->point.committed : f->size;
-  }
-  return f->size;
+  /* It is finished, but may have been listed before; or basho/bitcask has added to both. */
+  if (bc_name_data(&path, bc->dir, f->id, "")) return bc_err_nomem(err);
+  e = bc->env->lstat(bc->env->ctx, (char *)path.data, &st);
+  if (!e) *out = st.size;
+  bitcask_buf_free(&path);
+  return BITCASK_OK; /* one that has gone is missed when it is opened */
+}
+
+static int limit_of(const bitcask *bc, const bounds *b, const bc_listed *f, uint64_t *out,
+                    bitcask_error *err) {
+  *out = f->size;
+  if (bc_may_grow(&bc->outputs, f->id)) return written_of(bc, f, out, err);
+  if (b->live && !b->whole_tail && f->id == b->point.active_id && b->point.committed < f->size)
+    *out = b->point.committed;
+  return BITCASK_OK;
 }
 
 /* A merge elsewhere has removed a file since it was listed: no error, look again. */
@@ -642,7 +673,7 @@ static int walk_files(bitcask *bc, bc_shards *shards, const bounds *b, const bc_
   bc_position seen = bc->seen;
   const bc_listed *f;
   bc_datafile *df;
-  uint64_t end = 0;
+  uint64_t end = 0, limit;
   int rc = BITCASK_OK;
 
   if (ignore_marks && l->n) {
@@ -665,9 +696,11 @@ static int walk_files(bitcask *bc, bc_shards *shards, const bounds *b, const bc_
       leave_out(bc, f->id);
       continue;
     }
+    rc = limit_of(bc, b, f, &limit, err);
+    if (rc) break;
     df = bc_fileset_find(bc->files, f->id);
-    rc = df ? load_rest(bc, df, f, limit_of(bc, b, f), vanished, &end, err)
-            : load_new(bc, shards, f, limit_of(bc, b, f), vanished, &stranded, &end, err);
+    rc = df ? load_rest(bc, df, f, limit, vanished, &end, err)
+            : load_new(bc, shards, f, limit, vanished, &stranded, &end, err);
     if (rc || *vanished) break;
     if (stranded) {
       log_ended = true;
@@ -766,14 +799,14 @@ static bool has_stale_temps(const bitcask *bc, const bc_listing *l) {
 static int pass(bitcask *bc, bc_catch_up_to to, bounds *b, bool *again, bitcask_error *err) {
   bc_position stable = {0, 0};
   bc_listing l = {0};
-  bool holding;
+  bool holding = false;
   int rc = find_bounds(bc, to, b, err);
 
   if (rc) return rc;
   (void)bc_state_stable(&bc->state, &stable);
   note_outputs(bc);
   rc = bc_listing_read(&l, bc->env, bc->dir, err);
-  holding = !rc && hold_dead_tail(bc, to, &stable, b, &l);
+  if (!rc) rc = hold_dead_tail(bc, to, &stable, b, &l, &holding, err);
   if (holding) { /* what was listed before may have been a writer's */
     bc_listing_release(&l);
     note_outputs(bc);
@@ -809,6 +842,8 @@ static int pass(bitcask *bc, bc_catch_up_to to, bounds *b, bool *again, bitcask_
     if (has_stale_temps(bc, &l)) bc->repairs_due = true;
     if (!bc->told) tell_of_strays(bc, &l);
     bc->told = true;
+    if (holding && b->dead_tail) bc->repairs_due = true; /* others do not know of it yet */
+    atomic_store(&bc->taken_in, holding && b->dead_tail ? b->generation : 0);
   }
   bc_listing_release(&l);
   if (holding) release_dead_tail(bc);
@@ -1037,11 +1072,6 @@ static int reload(const bitcask *bc, const bc_position *to, const bc_position *k
   return rc;
 }
 
-int bc_load(bitcask *bc, bitcask_error *err) {
-  if (bc->opt.damage == BITCASK_DAMAGE_REFUSE) (void)bc_checkpoint_restore(bc, reload);
-  return bc_catch_up(bc, BC_TO_COMMITTED, err);
-}
-
 /* A data file above all that we know can only be from basho/bitcask. */
 static int is_unknown(void *arg, const char *name) {
   const bitcask *bc = arg;
@@ -1059,24 +1089,56 @@ static bool probe(bitcask *bc) {
   return news;
 }
 
+/* Has the author of the tail died, whose transaction counts since, but is not in the keydir?
+** Not asked more often than once a millisecond: a get beside a writer who syncs would cost a
+** system call more. */
+static bool has_dead_tail(bitcask *bc, uint64_t now) {
+  if (bc_state_tail(&bc->state) != BC_TAIL_APPENDED || now == atomic_load(&bc->tail_ms))
+    return false;
+  atomic_store(&bc->tail_ms, now);
+  return bc_state_generation(&bc->state) != atomic_load(&bc->taken_in) &&
+         bc_lock_tail_is_dead(&bc->state);
+}
+
 bool bc_has_news(bitcask *bc) {
   uint64_t now;
   if (atomic_load(&bc->stale) || !bc_state_is_live(&bc->state)) return true;
   if (bc_state_generation(&bc->state) != atomic_load(&bc->generation)) return true;
   if (bc_state_merges(&bc->state) != atomic_load(&bc->merges)) return true;
   now = bc->env->monotonic_ms(bc->env->ctx);
+  if (has_dead_tail(bc, now)) return true;
   if (now - atomic_load(&bc->probed_ms) < PROBE_MS) return false;
   atomic_store(&bc->probed_ms, now);
   return probe(bc);
 }
 
-int bc_refresh(bitcask *bc, bitcask_error *err) {
+/* Without `lock`: who recovers may be another thread of this handle, and needs it. */
+static int catch_up_patiently(bitcask *bc, bitcask_error *err) {
+  const bc_env *env = bc->env;
+  uint64_t until = env->monotonic_ms(env->ctx) + RECOVERY_MS;
   int rc;
-  if (!bc_has_news(bc)) return BITCASK_OK;
-  pthread_rwlock_wrlock(&bc->lock);
-  rc = bc_catch_up(bc, BC_TO_COMMITTED, err);
-  pthread_rwlock_unlock(&bc->lock);
-  return rc;
+
+  for (;;) {
+    pthread_rwlock_wrlock(&bc->lock);
+    rc = bc_catch_up(bc, BC_TO_COMMITTED, err);
+    pthread_rwlock_unlock(&bc->lock);
+    if (rc != BITCASK_BUSY) return rc;
+    if (env->monotonic_ms(env->ctx) >= until) break;
+    env->sleep_us(env->ctx, RECOVERY_PAUSE_US);
+  }
+  return bc_err(err, BITCASK_BUSY,
+                "%s: another process has been recovering what a dead writer has left for a minute: "
+                "has it been stopped?",
+                bc->dir);
+}
+
+int bc_refresh(bitcask *bc, bitcask_error *err) {
+  return bc_has_news(bc) ? catch_up_patiently(bc, err) : BITCASK_OK;
+}
+
+int bc_load(bitcask *bc, bitcask_error *err) {
+  if (bc->opt.damage == BITCASK_DAMAGE_REFUSE) (void)bc_checkpoint_restore(bc, reload);
+  return catch_up_patiently(bc, err);
 }
 
 static int on_any_damage(void *ctx, uint64_t offset, uint64_t n) {
@@ -1131,6 +1193,7 @@ int bc_distrust_hint(bitcask *bc, uint32_t id, bitcask_error *err) {
   int rc;
 
   pthread_rwlock_wrlock(&bc->lock);
+  rc = BITCASK_OK;
   list = realloc(bc->distrusted, (bc->n_distrusted + 1) * sizeof *list);
   if (!list) {
     rc = bc_err_nomem(err);
@@ -1138,8 +1201,7 @@ int bc_distrust_hint(bitcask *bc, uint32_t id, bitcask_error *err) {
     list[bc->n_distrusted++] = id;
     bc->distrusted = list;
     atomic_store(&bc->stale, true);
-    rc = bc_catch_up(bc, BC_TO_COMMITTED, err);
   }
   pthread_rwlock_unlock(&bc->lock);
-  return rc;
+  return rc ? rc : bc_refresh(bc, err);
 }

@@ -19,7 +19,8 @@ typedef enum bc_catch_up_to {
 /*
 ** With `lock` exclusive.  After a failure half-way the store is marked stale,
 ** and the next call loads everything anew.
-** BITCASK_CANTOPEN, BITCASK_IOERR, BITCASK_NOMEM.
+** BITCASK_CANTOPEN, BITCASK_IOERR, BITCASK_NOMEM; BITCASK_BUSY (not BC_TO_END): somebody is
+** about to recover what a dead writer has left, and until then it cannot be told what counts.
 */
 int bc_catch_up(bitcask *bc, bc_catch_up_to to, bitcask_error *err);
 
@@ -33,7 +34,8 @@ int bc_load(bitcask *bc, bitcask_error *err);
 ** are the only writers, but for a look at the directory once a second. */
 bool bc_has_news(bitcask *bc);
 
-/* Without any lock held: catch up if there is news.  Errors as bc_catch_up. */
+/* Without any lock held: catch up if there is news; a recovery is waited for, for a minute at
+** most.  Errors as bc_catch_up. */
 int bc_refresh(bitcask *bc, bitcask_error *err);
 
 /* A read found that file `id` does not hold what its hint says: load anew,

@@ -16,8 +16,11 @@ enum {
   WRITER_BYTE = 1, /* shared: admitted as a writer */
   ADMIT_BYTE = 2,  /* exclusive: changing the lock files */
   MERGE_BYTE = 3,  /* exclusive: one merge */
-  SAVE_BYTE = 4    /* exclusive: writing a checkpoint */
+  SAVE_BYTE = 4,   /* exclusive: writing a checkpoint */
+  AUTHOR_BYTE = 64 /* ... and each byte above it, exclusive: the writer of this number */
 };
+
+enum { MAX_AUTHORS = (1 << 24) - 1 };
 
 static int try_lock(bc_state *st, uint64_t byte, bc_lock_kind kind) {
   return st->env->lock(st->env->ctx, st->fd, byte, kind);
@@ -135,6 +138,34 @@ void bc_unlock_write(bc_state *st) {
 int bc_lock_write_held(const bc_state *st, bool *held, bitcask_error *err) {
   int e = st->env->lock_held(st->env->ctx, st->fd, WRITE_BYTE, BC_LOCK_SHARED, held);
   return e ? bc_err_os(err, e, "cannot ask for the lock of %s", BC_STATE_NAME) : BITCASK_OK;
+}
+
+bool bc_lock_tail_is_dead(const bc_state *st) {
+  uint32_t author = bc_state_tail_author(st);
+  bool alive = true;
+
+  if (bc_state_tail(st) != BC_TAIL_APPENDED || author == st->author) return false;
+  return !st->env->lock_held(st->env->ctx, st->fd, AUTHOR_BYTE + (uint64_t)author,
+                             BC_LOCK_EXCLUSIVE, &alive) &&
+         !alive;
+}
+
+/* The lowest number that no other writer has.  Not the one of a dead author whose tail is still
+** there: that would seem to live again. */
+static int take_number(bc_state *st) {
+  uint32_t taken = bc_state_tail_author(st);
+  int e = EAGAIN;
+  for (uint32_t n = 1; e == EAGAIN && n <= MAX_AUTHORS; n++) {
+    if (n == taken) continue;
+    e = try_lock(st, AUTHOR_BYTE + (uint64_t)n, BC_LOCK_EXCLUSIVE);
+    if (!e) st->author = n;
+  }
+  return e;
+}
+
+static void give_number_back(bc_state *st) {
+  if (st->author) (void)try_lock(st, AUTHOR_BYTE + (uint64_t)st->author, BC_UNLOCK);
+  st->author = 0;
 }
 
 int bc_lock_merge(bc_state *st, bitcask_error *err) {
@@ -317,6 +348,7 @@ int bc_lock_admit(bc_state *st, const char *dir, bool *admitted, bool *again, bi
   if (rc) return rc;
   if (!*admitted) {
     e = try_lock(st, WRITER_BYTE, BC_LOCK_SHARED);
+    if (!e) e = take_number(st);
     if (e) rc = bc_err_os(err, e, "cannot lock %s", BC_STATE_NAME);
   }
   if (!rc) {
@@ -331,6 +363,7 @@ int bc_lock_admit(bc_state *st, const char *dir, bool *admitted, bool *again, bi
     *again = true;
     *admitted = true;
   } else if (!*admitted) {
+    give_number_back(st);
     (void)try_lock(st, WRITER_BYTE, BC_UNLOCK);
   }
   (void)try_lock(st, ADMIT_BYTE, BC_UNLOCK);
@@ -349,6 +382,7 @@ void bc_lock_leave(bc_state *st, const char *dir, bool *admitted) {
   /* Should somebody keep the admission lock for a minute, the files stay, with
   ** a pid that is dead soon: stale, for us and for basho/bitcask. */
   if (lock_admission(st, NULL)) return;
+  give_number_back(st);
   (void)try_lock(st, WRITER_BYTE, BC_UNLOCK);
   if (env->lock_held(env->ctx, st->fd, WRITER_BYTE, BC_LOCK_EXCLUSIVE, &others)) others = true;
   for (int i = 0; i < 2 && !others; i++) {

@@ -46,6 +46,14 @@ int bc_lock_wait_for_thread(bc_state *st, bc_waiter *w, bitcask_error *err);
 /* Keep writers out for a moment, without being one; needs no write permission.
 ** False: there is a writer. bc_unlock_write ends it. */
 bool bc_lock_tail(bc_state *st);
+/*
+** Is there a transaction of a dead writer behind the commit point?  Each writer has a number, and
+** a lock of that number for as long as its handle lives; the page names the author of the tail.
+** So this is known also while a successor, who has the write lock, is about to recover.  From
+** the death of its author on the transaction counts, if it is whole.
+** Cost: none if nobody is committing, else one system call.  What cannot be asked is no.
+*/
+bool bc_lock_tail_is_dead(const bc_state *st);
 /* Does any other process (or handle) hold it? */
 int bc_lock_write_held(const bc_state *st, bool *held, bitcask_error *err);
 

@@ -12,6 +12,8 @@
 static const char MAGIC[16] = "bitcask state 1\n";
 
 /* In `holder`; pids are below it. */
+enum { AUTHOR_SHIFT = 8 };
+
 static const uint32_t COMMITTING = UINT32_C(1) << 31;
 
 /* Two commit points, used in turn: the one that readers use is never written
@@ -65,7 +67,7 @@ struct bc_state_page {
   _Atomic uint64_t generation; /* 0: no commit point yet; else point[generation & 1] */
   _Atomic uint64_t merges;
   _Atomic uint64_t waited_at;
-  _Atomic uint32_t tail; /* bc_tail */
+  _Atomic uint32_t tail; /* bc_tail, and its author above AUTHOR_SHIFT: they change together */
   _Atomic uint32_t lock_pid;
   struct point point[2];
   _Atomic uint32_t sync_failed;
@@ -303,12 +305,20 @@ void bc_state_publish(bc_state *st, const bc_commit_point *p) {
 }
 
 void bc_state_set_tail(bc_state *st, bc_tail tail) {
-  atomic_store_explicit(&st->page->tail, (uint32_t)tail, memory_order_release);
+  uint32_t author = tail == BC_TAIL_APPENDED ? st->author : 0;
+  atomic_store_explicit(&st->page->tail, (uint32_t)tail | author << AUTHOR_SHIFT,
+                        memory_order_release);
+}
+
+static uint32_t load_tail(const bc_state *st) {
+  return atomic_load_explicit(&st->page->tail, memory_order_acquire);
 }
 
 bc_tail bc_state_tail(const bc_state *st) {
-  return (bc_tail)atomic_load_explicit(&st->page->tail, memory_order_acquire);
+  return (bc_tail)(load_tail(st) & ((1u << AUTHOR_SHIFT) - 1));
 }
+
+uint32_t bc_state_tail_author(const bc_state *st) { return load_tail(st) >> AUTHOR_SHIFT; }
 
 void bc_state_set_sync_failed(bc_state *st, bool failed) {
   if (st->mapped_writable)

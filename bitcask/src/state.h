@@ -61,6 +61,7 @@ typedef struct bc_state {
   bool mapped_writable;                 /* the page is */
   struct bc_state_page *read_page; /* from before it was writable: others may be looking at it */
   int read_fd;
+  uint32_t author; /* number of this handle as a writer (lock.h); 0: none */
   uint64_t boot_id[2];
 } bc_state;
 
@@ -102,13 +103,14 @@ void bc_state_publish(bc_state *st, const bc_commit_point *p);
 /* What is behind the commit point. */
 typedef enum bc_tail {
   BC_TAIL_CLEAN,    /* nothing */
-  BC_TAIL_APPENDED, /* a transaction on its way; if its writer is dead it counts as far as valid */
+  BC_TAIL_APPENDED, /* a transaction on its way; if its author is dead it counts as far as valid */
   BC_TAIL_CONDEMNED /* one that was rolled back and could not be cut off: it never counts */
 } bc_tail;
 
-/* Set under the write lock. */
+/* Set under the write lock, by its author: the handle of that number, or 0. */
 void bc_state_set_tail(bc_state *st, bc_tail tail);
 bc_tail bc_state_tail(const bc_state *st);
+uint32_t bc_state_tail_author(const bc_state *st);
 
 /* A sync has failed since boot: the page cache may hold bytes that it takes for
 ** written and that are not on the disk. */

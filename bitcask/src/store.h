@@ -91,6 +91,9 @@ struct bitcask {
   _Atomic uint64_t generation; /* of the state page, as far as seen */
   _Atomic uint64_t merges;
   _Atomic uint64_t probed_ms; /* when the directory was last looked at */
+  _Atomic uint64_t tail_ms;   /* when the author of the tail was last asked for */
+  _Atomic uint64_t taken_in;  /* generation behind whose commit point a dead writer's tail is in
+                                 the keydir; 0: none */
   _Atomic bool stale;         /* a catch-up failed half-way: load anew before the next read */
   _Atomic bool repairs_due;   /* the last look at the directory found something to mend */
   bool told;                  /* of names in the directory that are no data files */

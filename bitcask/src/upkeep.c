@@ -270,8 +270,9 @@ static int merge_step(bitcask *bc, bool *did, bitcask_error *err) {
   *did = true;
   /* Killed in the middle, or failed: its output is a data file like any other, and what
   ** was copied is dead in the input. */
-  bc_state_set_session(&bc->state, NULL);
   rc = take_over(bc, &s, err);
+  if (rc == BITCASK_BUSY) return rc;
+  bc_state_set_session(&bc->state, NULL);
   if (!rc) rc = go_on(bc, &s, err);
   s.token = bc->token;
   if (!rc && s.input) bc_state_set_session(&bc->state, &s);

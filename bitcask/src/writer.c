@@ -121,8 +121,10 @@ static int recover(bitcask *bc, bitcask_error *err) {
   if (!rc) rc = find_point(bc, &p, err);
   if (!rc) rc = sync_foreign(bc, &p, err);
   if (!rc) {
-    bc_state_set_tail(&bc->state, BC_TAIL_CLEAN);
+    /* In this order: killed in between, it is recovered again.  A tail that is gone with the old
+    ** point still there would be written over. */
     bc_publish_point(bc, &p);
+    bc_state_set_tail(&bc->state, BC_TAIL_CLEAN);
     bc->unsynced = true;     /* what a dead writer left may not be synced, be it */
     bc->dir_unsynced = true; /* bytes or the name of a file */
     accept_loss(bc);

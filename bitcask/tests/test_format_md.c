@@ -705,7 +705,7 @@ static void tail_says_what_is_going_on(void) {
   CHECK_OK(bitcask_txn_put(txn, "k", 1, "v", 1, &e), &e);
   CHECK_OK(bitcask_txn_prepare(txn, &e), &e);
   page = read_state(dir);
-  CHECK_EQ(state_number(page, "tail", 0, 4), BC_TAIL_APPENDED);
+  CHECK_EQ(state_number(page, "tail", 0, 4), BC_TAIL_APPENDED + 256 * 1);
   CHECK_EQ(state_number(page, "holder", 0, 4), getpid() + (INT64_C(1) << 31));
   check_commit_point(page, 0, 0);
   free(page);
@@ -784,17 +784,19 @@ static void a_failed_sync_is_noted(void) {
 
 /* Which bytes of bitcask.state does the engine hold, in the letters of the
 ** table: x exclusive, s shared, - not at all? */
+/* Bytes 0 to 3, and that of the first author. */
 static void check_locks(const char *dir, const char *want) {
-  char path[4096], got[5] = "----";
+  static const uint64_t bytes[] = {0, 1, 2, 3, 64 + 1};
+  char path[4096], got[6] = "-----";
   int fd;
 
   snprintf(path, sizeof path, "%s/bitcask.state", dir);
   CHECK_EQ(bc_env_posix.open(NULL, path, BC_OPEN_WRITE, &fd), 0);
-  for (uint64_t i = 0; i < 4; i++) {
+  for (size_t i = 0; i < 5; i++) {
     bool any = false, exclusive = false;
 
-    CHECK_EQ(bc_env_posix.lock_held(NULL, fd, i, BC_LOCK_EXCLUSIVE, &any), 0);
-    CHECK_EQ(bc_env_posix.lock_held(NULL, fd, i, BC_LOCK_SHARED, &exclusive), 0);
+    CHECK_EQ(bc_env_posix.lock_held(NULL, fd, bytes[i], BC_LOCK_EXCLUSIVE, &any), 0);
+    CHECK_EQ(bc_env_posix.lock_held(NULL, fd, bytes[i], BC_LOCK_SHARED, &exclusive), 0);
     if (any) got[i] = exclusive ? 'x' : 's';
   }
   CHECK_EQ(bc_env_posix.close(NULL, fd), 0);
@@ -870,7 +872,7 @@ static int n_looks;
 /* While the lock files are being made. */
 static int looking_open(void *ctx, const char *path, unsigned flags, int *fd) {
   if (flags & BC_OPEN_PRIVATE) {
-    check_locks(locked_dir, "xsx-");
+    check_locks(locked_dir, "xsx-x");
     n_looks++;
   }
   return bc_env_posix.open(ctx, path, flags, fd);
@@ -878,7 +880,7 @@ static int looking_open(void *ctx, const char *path, unsigned flags, int *fd) {
 
 static int look_at_merge(void *ctx) {
   (void)ctx;
-  check_locks(locked_dir, "-s-x");
+  check_locks(locked_dir, "-s-xx");
   n_looks++;
   return 0;
 }
@@ -892,6 +894,7 @@ static void check_lock_rows(void) {
     byte[0] = (char)('0' + i);
     if (find_row("4.1 ", 0, byte, &r)) CHECK_TEXT(r.cell[1], kinds[i]);
   }
+  if (find_row("4.1 ", 0, "64 + n", &r)) CHECK_TEXT(r.cell[1], "exclusive");
 }
 
 static void locks_are_on_these_bytes(void) {
@@ -909,16 +912,16 @@ static void locks_are_on_these_bytes(void) {
   CHECK_OK(bc_open_env(locked_dir, &o, &env, &bc, &e), &e);
   CHECK_OK(bitcask_begin(bc, 0, &txn, &e), &e);
   CHECK_EQ(n_looks, 2); /* bitcask.write.lock and bitcask.merge.lock */
-  check_locks(locked_dir, "xs--");
+  check_locks(locked_dir, "xs--x");
   CHECK_OK(bitcask_txn_put(txn, "k", 1, "v", 1, &e), &e);
   CHECK_OK(bitcask_txn_prepare(txn, &e), &e);
   bitcask_txn_publish(txn);
-  check_locks(locked_dir, "-s--");
+  check_locks(locked_dir, "-s--x");
   put(bc, "k", "v");
   CHECK_OK(bitcask_merge(bc, &all, NULL, &e), &e);
   CHECK(n_looks > 2);
   CHECK_OK(bitcask_close(bc, &e), &e);
-  check_locks(locked_dir, "----");
+  check_locks(locked_dir, "-----");
 }
 
 static void lock_files_say_our_pid(void) {

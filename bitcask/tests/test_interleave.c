@@ -30,6 +30,8 @@ static enum {
   REFRESH_AT_UNLINK,
   LOOK_AT_WRITE,
   DIE_AT_WRITE,
+  DIE_BEHIND_WRITE,
+  LOOK_AT_RECOVERY,
   MERGE_AT_OPEN
 } plan;
 static bitcask *writer;
@@ -630,6 +632,244 @@ static void output_half_written_by_the_dead(void) {
   finish(open_hooked());
 }
 
+/* ------------------------------------------------- the next output, and what is left of it */
+
+static int to_merger[2], to_reader[2];
+static pid_t merger_pid;
+static unsigned n_outputs;
+
+/* Before the second output is made: somebody has begun to look at the directory. */
+static int open_in_turn(void *ctx, const char *path, unsigned flags, int *fd) {
+  char c = 0;
+  if ((flags & BC_OPEN_EXCLUSIVE) && strstr(path, ".data") && ++n_outputs == 2) {
+    if (write(to_reader[1], &c, 1) != 1 || read(to_merger[0], &c, 1) != 1) _exit(2);
+    plan = DIE_BEHIND_WRITE;
+  }
+  return bc_env_posix.open(ctx, path, flags, fd);
+}
+
+static int list_when_dead(void *ctx, const char *path, int (*fn)(void *, const char *), void *arg) {
+  char c = 0;
+  if (plan == LOOK_AT_WRITE) {
+    plan = IDLE;
+    CHECK_EQ(write(to_merger[1], &c, 1), 1);
+    CHECK_EQ(waitpid(merger_pid, NULL, 0), merger_pid);
+  }
+  return bc_env_posix.list(ctx, path, fn, arg);
+}
+
+static int merge_files(bitcask *bc, const uint32_t *ids, size_t n) {
+  bitcask_merge_options o = {.kind = BITCASK_MERGE_FILES, .file_ids = ids, .n_file_ids = n};
+  bitcask_error e;
+  int rc = bitcask_merge(bc, &o, NULL, &e);
+  if (rc) fprintf(stderr, "merge: %s\n", e.text);
+  return rc;
+}
+
+static int write_and_die(void *ctx, int fd, struct iovec *iov, int n, uint64_t offset) {
+  int e = bc_env_posix.pwritev(ctx, fd, iov, n, offset);
+  if (plan == DIE_BEHIND_WRITE) kill(getpid(), SIGKILL);
+  return e;
+}
+
+static void merge_and_die(void) {
+  static const uint32_t ids[] = {1, 2, 3};
+  bc_env dying = bc_env_posix;
+  bitcask_error e;
+
+  dying.open = open_in_turn;
+  dying.pwritev = write_and_die;
+  if (!bc_open_env(dir, &options, &dying, &reader, &e)) (void)merge_files(reader, ids, 3);
+  _exit(1);
+}
+
+/* A reader has asked how far the outputs of a merge are written; before it lists them the merger
+** begins the next one, and is killed.  What he has left there is cut off by the next merge. */
+static void output_begun_after_the_look(void) {
+  static const uint32_t another[] = {4};
+  static char value[3000];
+  bitcask_error e;
+  char key[8], c;
+
+  for (int mmap = 0; mmap < 2; mmap++) {
+    setup();
+    options.mmap = mmap;
+    options.max_file_size = 8000;
+    n_outputs = 0;
+    CHECK_OK(bitcask_open(dir, &options, &writer, &e), &e);
+    for (int i = 0; i < 12; i++) {
+      size_t n = (size_t)sprintf(key, "k%d", i);
+      CHECK_OK(bitcask_put(writer, key, n, value, sizeof value, &e), &e);
+    }
+    CHECK_EQ(pipe(to_merger) | pipe(to_reader), 0);
+    fflush(NULL);
+    merger_pid = fork();
+    if (!merger_pid) merge_and_die();
+    CHECK_EQ(read(to_reader[0], &c, 1), 1);
+    plan = LOOK_AT_WRITE;
+    env.list = list_when_dead;
+    options.read_only = true;
+    reader = open_hooked();
+    options.read_only = false;
+    CHECK_EQ(plan, IDLE);
+    CHECK_EQ(merge_files(writer, another, 1), 0);
+    for (int i = 0; i < 12; i++) {
+      sprintf(key, "k%d", i);
+      CHECK_EQ(get(reader, key), BITCASK_OK);
+    }
+    finish(reader);
+    close(to_merger[0]), close(to_merger[1]), close(to_reader[0]), close(to_reader[1]);
+  }
+}
+
+/* ------------------------------------------------------- what a dead writer has left */
+
+/* Killed between the append of a transaction and its commit point. */
+static void leave_ghost(void) {
+  bc_env dying = bc_env_posix;
+  bitcask_error e;
+  bitcask *bc;
+  pid_t pid;
+
+  dying.pwritev = write_and_die;
+  fflush(NULL);
+  pid = fork();
+  if (pid == 0) {
+    if (!bc_open_env(dir, &options, &dying, &bc, &e) && !bitcask_put(bc, "k", 1, "v", 1, &e)) {
+      plan = DIE_BEHIND_WRITE;
+      (void)bitcask_put(bc, "ghost", 5, "boo", 3, &e);
+    }
+    _exit(1);
+  }
+  CHECK_EQ(waitpid(pid, NULL, 0), pid);
+}
+
+static bc_env looker;
+
+/* By a handle of its own; arg: its rc. */
+static void *open_and_look(void *arg) {
+  bitcask_options o = options;
+  bitcask_error e;
+  bitcask *bc;
+
+  o.read_only = true;
+  *(int *)arg = bc_open_env(dir, &o, &looker, &bc, &e);
+  if (*(int *)arg) return NULL;
+  *(int *)arg = get(bc, "ghost");
+  CHECK_OK(bitcask_close(bc, &e), &e);
+  return NULL;
+}
+
+static int rc_beside;
+static bool is_beside;
+
+/* The successor has just got the write lock. */
+static int lock_and_let_look(void *ctx, int fd, uint64_t pos, bc_lock_kind kind) {
+  int e = bc_env_posix.lock(ctx, fd, pos, kind);
+  if (plan == LOOK_AT_RECOVERY && !e && !pos && kind == BC_LOCK_EXCLUSIVE) {
+    plan = IDLE;
+    is_beside = true;
+    CHECK_EQ(pthread_create(&thread, NULL, open_and_look, &rc_beside), 0);
+    usleep(50000);
+  }
+  return e;
+}
+
+/* ... and has been admitted, and is about to take in what is there. */
+static int list_slowly_beside(void *ctx, const char *path, int (*fn)(void *, const char *),
+                              void *arg) {
+  if (is_beside) usleep(50000);
+  return bc_env_posix.list(ctx, path, fn, arg);
+}
+
+static void start_looking(void) {
+  rc_beside = -1;
+  is_beside = false;
+  env.lock = lock_and_let_look;
+  env.list = list_slowly_beside;
+  looker = bc_env_posix;
+  plan = LOOK_AT_RECOVERY;
+}
+
+static void check_look(void) {
+  CHECK(is_beside);
+  if (is_beside) CHECK_EQ(pthread_join(thread, NULL), 0);
+  CHECK_EQ(rc_beside, BITCASK_OK);
+}
+
+/* Who has read it must not miss it, while a successor is about to take it in; nor does a handle
+** that has been there all the time. */
+static void what_the_dead_left_stays(void) {
+  bitcask_error e;
+  bitcask *early;
+  int rc = -1;
+
+  setup();
+  CHECK_OK(bitcask_open(dir, &options, &writer, &e), &e);
+  CHECK_OK(bitcask_put(writer, "k", 1, "v", 1, &e), &e);
+  looker = bc_env_posix;
+  early = open_hooked();
+  CHECK_EQ(get(early, "k"), BITCASK_OK);
+  leave_ghost();
+  (void)open_and_look(&rc);
+  CHECK_EQ(rc, BITCASK_OK);
+  usleep(2000);
+  CHECK_EQ(get(early, "ghost"), BITCASK_OK);
+  start_looking();
+  CHECK_OK(bitcask_put(early, "k2", 2, "v", 1, &e), &e);
+  check_look();
+  CHECK_EQ(get(writer, "ghost"), BITCASK_OK);
+  finish(early);
+}
+
+static int another_boot(void *ctx, uint8_t out[16]) {
+  int e = bc_env_posix.boot_id(ctx, out);
+  out[0] ^= 1;
+  return e;
+}
+
+static int open_data_slowly(void *ctx, const char *path, unsigned flags, int *fd) {
+  if (strstr(path, ".data")) usleep(150000);
+  return bc_env_posix.open(ctx, path, flags, fd);
+}
+
+/* The machine has booted over a torn tail, and a reader comes while the first writer is about
+** to cut it off: he has measured the file before, and reads it after that. */
+static void torn_tail_is_cut_beside_a_reader(void) {
+  static const char torn[5000] = "no record";
+  char path[4096];
+  bitcask_error e;
+  FILE *f;
+
+  for (int mmap = 0; mmap < 2; mmap++) {
+    setup();
+    options.mmap = mmap;
+    CHECK_OK(bitcask_open(dir, &options, &writer, &e), &e);
+    CHECK_OK(bitcask_put(writer, "ghost", 5, "boo", 3, &e), &e);
+    CHECK_OK(bitcask_close(writer, &e), &e);
+    snprintf(path, sizeof path, "%s/1.bitcask.data", dir);
+    f = fopen(path, "a");
+    CHECK(f && fwrite(torn, sizeof torn, 1, f) == 1 && !fclose(f));
+    start_looking();
+    env.boot_id = looker.boot_id = another_boot;
+    looker.open = open_data_slowly;
+    writer = open_hooked();
+    check_look();
+    finish(NULL);
+  }
+}
+
+/* The successor does not get the number of the dead author, who would seem to live again. */
+static void the_dead_do_not_live_again(void) {
+  setup();
+  leave_ghost();
+  start_looking();
+  writer = open_hooked();
+  check_look();
+  CHECK_EQ(get(writer, "ghost"), BITCASK_OK);
+  finish(NULL);
+}
+
 /* ----------------------------------------------------------- an output that is made whole */
 
 static sem_t reader_done;
@@ -730,5 +970,9 @@ int main(void) {
   RUN(output_half_written);
   RUN(output_half_written_by_the_dead);
   RUN(output_is_settled_while_made_whole);
+  RUN(output_begun_after_the_look);
+  RUN(what_the_dead_left_stays);
+  RUN(torn_tail_is_cut_beside_a_reader);
+  RUN(the_dead_do_not_live_again);
   return test_done();
 }

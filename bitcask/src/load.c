@@ -396,10 +396,12 @@ static int replay(loader *l, bitcask_error *err) {
 
 /* What a catch-up may look at. */
 typedef struct bounds {
-  bool live;       /* a commit point says where the log ends */
-  bool foreign;    /* files above the active one are somebody else's, and count */
-  bool whole_tail; /* the active file counts as far as it is valid */
-  bool dead_tail;  /* ... because who has written to it last is dead */
+  bool live;           /* a commit point says where the log ends */
+  bool foreign;        /* files above the active one are somebody else's, and count */
+  bool whole_tail;     /* the active file counts as far as it is valid */
+  bool dead_tail;      /* ... because who has written to it last is dead */
+  bool merging;        /* somebody may be writing to the outputs of a merge ... */
+  bc_position written; /* ... up to here, since the directory was listed */
   bc_commit_point point;
   bc_position stable;
   uint64_t generation;
@@ -484,9 +486,10 @@ static void release_dead_tail(bitcask *bc) {
   bc_store_end_turn(bc);
 }
 
-/* How much of an output that may grow has been written.  What is behind that may be cut off again
-** at any time, and a step or two after this was noted the next output may have been begun. */
-static int written_of(const bitcask *bc, const bc_listed *f, uint64_t *out, bitcask_error *err) {
+/* How much of an output that is being written counts.  What is behind what was noted may be cut off
+** again, should the write fail; and since then the next output may have been begun. */
+static int written_of(const bitcask *bc, const bounds *b, const bc_listed *f, uint64_t *out,
+                      bitcask_error *err) {
   const bc_position *w = &bc->written;
   bitcask_buf path = {0};
   bc_stat st = {0};
@@ -495,6 +498,8 @@ static int written_of(const bitcask *bc, const bc_listed *f, uint64_t *out, bitc
 
   *out = f->size;
   if (!w->file_id || f->id < w->file_id) return BITCASK_OK;
+  /* An id that was reserved in vain, and basho/bitcask has taken it. */
+  if (f->id > w->file_id && f->id > b->written.file_id) return BITCASK_OK;
   rc = bc_hint_exists(bc->env, bc->dir, f->id, &hinted, err);
   if (rc) return rc;
   if (!hinted) {
@@ -512,7 +517,7 @@ static int written_of(const bitcask *bc, const bc_listed *f, uint64_t *out, bitc
 static int limit_of(const bitcask *bc, const bounds *b, const bc_listed *f, uint64_t *out,
                     bitcask_error *err) {
   *out = f->size;
-  if (bc_may_grow(&bc->outputs, f->id)) return written_of(bc, f, out, err);
+  if (b->merging && bc_may_grow(&bc->outputs, f->id)) return written_of(bc, b, f, out, err);
   if (b->live && !b->whole_tail && f->id == b->point.active_id && b->point.committed < f->size)
     *out = b->point.committed;
   return BITCASK_OK;
@@ -814,6 +819,8 @@ static int pass(bitcask *bc, bc_catch_up_to to, bounds *b, bool *again, bitcask_
   }
   if (!rc && !holding && to != BC_TO_END && !is_still_quiet(bc, b))
     b->foreign = b->whole_tail = false;
+  if (!rc && bc->state.fd >= 0) rc = bc_lock_merge_held(&bc->state, &b->merging, err);
+  (void)bc_state_written(&bc->state, &b->written);
   /* A merge counts a step before it removes an input: so if it counted none
   ** during the listing, an input that is missing there has its outputs there. */
   *again = !rc && bc_state_merges(&bc->state) != b->merges;

@@ -72,7 +72,8 @@ test: setup-test
 	.ci/sum $(TESTS) $(CRC_TESTS) $(EXT_TEST) $(SQL_TESTS) sql-tests/run \
 	  '$(PYTHON) sql-tests/differential.py' '$(PYTHON) sql-tests/shapes.py' \
 	  '$(PYTHON) sql-tests/processes.py' '$(PYTHON) sql-tests/groups.py' \
-	  '$(PYTHON) sql-tests/lifecycle.py' '$(PYTHON) sql-tests/interrupts.py' \
+	  '$(PYTHON) sql-tests/isolation.py' '$(PYTHON) sql-tests/lifecycle.py' \
+	  '$(PYTHON) sql-tests/interrupts.py' \
 	  bitcask/tests/interop/run sql-tests/demo/check .ci/install-check .ci/readme-check
 
 # What goes on for as long as one likes.
@@ -82,7 +83,7 @@ stress: setup-test
 	KILLS=$(KILLS) SECONDS_EACH=$(SECS) MODEL_OPS=$$(($(SECS) * 20000)) \
 	  .ci/sum $(STRESS:%=$(BUILD)/tests/%) \
 	  "$(PYTHON) sql-tests/differential.py $$(date +%s) $$(($(SECS) * 20))" \
-	  '$(PYTHON) sql-tests/groups.py'
+	  '$(PYTHON) sql-tests/groups.py' '$(PYTHON) sql-tests/isolation.py'
 
 # The SQL cases on other SQLites; with a + the module is compiled in.
 VERSIONS = 3.31.1 3.31.1+ 3.36.0 3.41.2 3.45.1 3.49.2 3.54.1 3.54.1+

@@ -19,7 +19,7 @@ enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
 int vt_command_run(vt_table *t, const char *name) {
   vt_session *s = t->session;
-  bool begun = s->txn != NULL;
+  bool goes_on = s->txn && !sqlite3_get_autocommit(t->connection->db);
   bitcask_error e;
   int i = 0;
   int rc;
@@ -36,11 +36,13 @@ int vt_command_run(vt_table *t, const char *name) {
                               commands[i].name);
   }
   /* xBegin took the write lock, which the command needs. */
-  vt_session_pause(s);
-  rc = commands[i].run(t, &e);
+  rc = vt_session_pause(s, goes_on, &e);
+  if (rc == BITCASK_OK) {
+    rc = commands[i].run(t, &e);
+  }
   /* What follows in a transaction relies on the lock: an UPDATE must not read what
   ** others change before it writes. */
-  if (rc == BITCASK_OK && begun && !sqlite3_get_autocommit(t->connection->db)) {
+  if (rc == BITCASK_OK && goes_on) {
     rc = vt_session_begin(s, t->args.options.timeout_ms, &e);
   }
   return rc == BITCASK_OK ? SQLITE_OK : vt_table_fail(t, &e);

@@ -13,6 +13,7 @@
 #include "keylist.h"
 #include "plan.h"
 #include "range.h"
+#include "reading.h"
 #include "table.h"
 #include "value.h"
 #include "wait.h"
@@ -277,7 +278,7 @@ int vt_cursor_filter(sqlite3_vtab_cursor *cursor, int plan, const char *plan_tex
   (void)plan_text;
   (void)argc;
   reset(c);
-  if (!c->view && vt_session_view(table_of(c)->session, &c->view, &e) != BITCASK_OK) {
+  if (vt_reading_view(table_of(c)->session, &c->view, &e) != BITCASK_OK) {
     return vt_table_fail(table_of(c), &e);
   }
   if (kind == VT_PLAN_KEY_IN) {

@@ -9,6 +9,7 @@
 **   'damaged'    NULL NULL   NULL     bytes that are no record
 */
 #include "history.h"
+#include "reading.h"
 #include "report.h"
 
 typedef struct history_cursor {
@@ -20,7 +21,7 @@ typedef struct history_cursor {
 
 static int start(vt_report_cursor *base, const char *argument, bitcask_error *e) {
   history_cursor *c = (history_cursor *)base;
-  int rc = vt_session_view(base->session, &c->view, e);
+  int rc = vt_reading_view(base->session, &c->view, e);
   (void)argument;
   return rc == BITCASK_OK ? bitcask_history_open(c->view->snap, &c->history, e) : rc;
 }

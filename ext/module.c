@@ -11,7 +11,8 @@
 ** reads, with range.c and keylist.c for keys; write.c and change.c write, command.c runs
 ** commands.
 ** value.c turns a value into bytes, row.c several values into one (record.c).
-** session.c keeps a connection's transaction and snapshot, registry.c the engine handles
+** session.c keeps a connection's transaction and snapshot, reading.c hears of the end of one
+** that only reads, registry.c the engine handles
 ** that connections share.  functions.c are the scalar functions; report.c is what the
 ** table-valued ones have in common: inventory.c, history.c, problems.c, scan.c;
 ** integrity.c is for PRAGMA integrity_check; error.c turns what went wrong into SQLite's
@@ -28,6 +29,7 @@ SQLITE_EXTENSION_INIT1
 #include "inventory.h"
 #include "plan.h"
 #include "problems.h"
+#include "reading.h"
 #include "scan.h"
 #include "write.h"
 
@@ -86,6 +88,9 @@ int sqlite3_bitcask_init(sqlite3 *db, char **err, const sqlite3_api_routines *ap
   rc = sqlite3_create_module_v2(db, "bitcask", &module.known, c, vt_connection_release);
   if (rc == SQLITE_OK) {
     rc = vt_functions_register(c);
+  }
+  if (rc == SQLITE_OK) {
+    rc = vt_reading_register(c);
   }
   if (rc == SQLITE_OK) {
     rc = register_reports(c);

@@ -11,6 +11,7 @@
 ** are not shown are not read, and a keylist orders little more than it is asked for.
 */
 #include "plan.h"
+#include "reading.h"
 #include "table.h"
 
 /* Nothing is known of the table before it is opened, and planning must not open
@@ -182,6 +183,10 @@ int vt_plan_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
   bool value = uses_value(&t->args.columns, info);
   choice best = {-1, false, false, -1, -1};
   bool ordered;
+  int rc = vt_reading_prepare(t->connection);
+  if (rc != SQLITE_OK) {
+    return rc;
+  }
   t->connection->planned = t;
   choose(t, info, &best);
   ordered = is_ordered(t, info, &best, value);

@@ -98,6 +98,9 @@ void vt_session_release(vt_session *s) {
 }
 
 vt_view *vt_session_share_view(vt_session *s) {
+  if (s->fixed && !s->txn) {
+    s->view = s->fixed;
+  }
   if (s->view) {
     s->view->refs++;
   }
@@ -117,13 +120,9 @@ static int take_snapshot(vt_session *s, bitcask_snapshot **out, bitcask_error *e
   return bitcask_snapshot_open(s->engine->bc, s->txn, out, e);
 }
 
-int vt_session_view(vt_session *s, vt_view **out, bitcask_error *e) {
-  vt_view *v = vt_session_share_view(s);
+static int make_view(vt_session *s, vt_view **out, bitcask_error *e) {
+  vt_view *v;
   int rc;
-  *out = v;
-  if (v) {
-    return BITCASK_OK;
-  }
   v = s->spare ? s->spare : sqlite3_malloc64(sizeof(*v));
   s->spare = NULL;
   if (!v) {
@@ -140,6 +139,13 @@ int vt_session_view(vt_session *s, vt_view **out, bitcask_error *e) {
   s->view = v;
   *out = v;
   return BITCASK_OK;
+}
+
+int vt_session_view(vt_session *s, vt_view **view, bitcask_error *e) {
+  if (!*view) {
+    *view = vt_session_share_view(s);
+  }
+  return *view ? BITCASK_OK : make_view(s, view, e);
 }
 
 void vt_view_release(vt_view *view) {
@@ -163,6 +169,29 @@ void vt_view_release(vt_view *view) {
   s->spare = view;
 }
 
+void vt_session_fix_view(vt_session *s, vt_view *view) {
+  view->refs++;
+  s->fixed = view;
+  (void)vt_session_retain(s); /* its tables may be disconnected before the transaction ends */
+}
+
+static void end_reading(vt_session *s) {
+  vt_view *view = s->fixed;
+  if (view) {
+    s->fixed = NULL;
+    vt_view_release(view);
+    vt_session_release(s);
+  }
+}
+
+void vt_session_end_reading(vt_connection *c) {
+  vt_session *next;
+  for (vt_session *s = c->sessions; s; s = next) {
+    next = s->next;
+    end_reading(s);
+  }
+}
+
 void vt_session_changed(vt_session *s) { s->view = NULL; }
 
 /*
@@ -181,6 +210,14 @@ static int set_marks(vt_session *s, int from, bitcask_error *e) {
   return rc;
 }
 
+static void give_up(vt_session *s) {
+  bitcask_txn_rollback(s->txn);
+  s->txn = NULL;
+  s->n_marks = 0;
+  s->wrote = false;
+  vt_session_changed(s);
+}
+
 int vt_session_begin(vt_session *s, int timeout_ms, bitcask_error *e) {
   vt_wait w;
   bitcask_wait slice = {GRACE_MS, vt_wait_interrupted, &w};
@@ -189,7 +226,8 @@ int vt_session_begin(vt_session *s, int timeout_ms, bitcask_error *e) {
     return BITCASK_OK;
   }
   vt_wait_init(&w, s->connection->db, timeout_ms);
-  while ((rc = bitcask_begin_wait(s->engine->bc, &slice, &s->txn, e)) == BITCASK_BUSY) {
+  while ((rc = s->fixed ? bitcask_begin_at(s->fixed->snap, &slice, &s->txn, e)
+                        : bitcask_begin_wait(s->engine->bc, &slice, &s->txn, e)) == BITCASK_BUSY) {
     rc = vt_wait_next(&w, &slice.timeout_ms);
     if (rc != BITCASK_OK) {
       break;
@@ -203,7 +241,7 @@ int vt_session_begin(vt_session *s, int timeout_ms, bitcask_error *e) {
     s->n_marks = s->n_marks ? s->n_marks : 1;
     rc = set_marks(s, 0, e);
     if (rc != BITCASK_OK) {
-      vt_session_rollback(s);
+      give_up(s);
     }
   }
   /* What other processes have committed since a cursor was opened must be seen by
@@ -212,10 +250,20 @@ int vt_session_begin(vt_session *s, int timeout_ms, bitcask_error *e) {
   return rc;
 }
 
-void vt_session_pause(vt_session *s) {
+int vt_session_pause(vt_session *s, bool goes_on, bitcask_error *e) {
+  vt_view *seen = NULL;
+  if (goes_on && !s->fixed) {
+    int rc = vt_session_view(s, &seen, e);
+    if (rc != BITCASK_OK) {
+      return rc;
+    }
+    vt_session_fix_view(s, seen);
+    vt_view_release(seen);
+  }
   bitcask_txn_rollback(s->txn);
   s->txn = NULL;
   vt_session_changed(s);
+  return BITCASK_OK;
 }
 
 int vt_session_savepoint(vt_session *s, int n, bitcask_error *e) {
@@ -281,6 +329,7 @@ int vt_session_prepare(vt_session *s, bitcask_error *e) {
 }
 
 void vt_session_commit(vt_session *s) {
+  end_reading(s); /* first: what is published need not be copied for it */
   if (s->txn) {
     bitcask_txn_publish(s->txn);
     s->txn = NULL;
@@ -291,9 +340,6 @@ void vt_session_commit(vt_session *s) {
 }
 
 void vt_session_rollback(vt_session *s) {
-  bitcask_txn_rollback(s->txn);
-  s->txn = NULL;
-  s->n_marks = 0;
-  s->wrote = false;
-  vt_session_changed(s);
+  end_reading(s);
+  give_up(s);
 }

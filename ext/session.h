@@ -16,6 +16,9 @@ typedef struct vt_connection {
   sqlite3 *db;
   struct vt_session *sessions;
   struct vt_table *planned; /* the table of the last xBestIndex, see lookup.h */
+  unsigned n_listeners;     /* tables of reading.c */
+  bool is_joined;           /* ... one of which is part of the transaction */
+  bool is_temp_behind;      /* SQLite's memory of the temp schema, see reading.c */
   unsigned refs;
   struct vt_connection *next;
 } vt_connection;
@@ -42,6 +45,8 @@ typedef struct vt_session {
   unsigned n_told;          /* tables that SQLite tells of savepoints and of the end */
   unsigned n_views;         /* that cursors have */
   vt_view *view;            /* what a new cursor may share, NULL if there is none */
+  vt_view *fixed;           /* what the transaction has read; NULL: nothing, or it ends with the
+                               statement */
   bitcask_snapshot *parked; /* that of the last statement, for the next one; or NULL */
   vt_view *spare;
 } vt_session;
@@ -54,11 +59,12 @@ vt_session *vt_session_retain(vt_session *s);
 void vt_session_release(vt_session *s);
 
 /*
-** The state a statement reads: the one that other open cursors of the session
-** read, unless the session itself has written since; else a fresh snapshot.
-** *out goes back through vt_view_release.
+** The state a statement reads.  Within BEGIN ... COMMIT: the one that was read first, until the
+** session itself writes.  Else the one that other open cursors of the session read, unless the
+** session itself has written since; else a fresh snapshot.  Not NULL: the cursor shares it already.
+** *view goes back through vt_view_release.
 */
-int vt_session_view(vt_session *s, vt_view **out, bitcask_error *e);
+int vt_session_view(vt_session *s, vt_view **view, bitcask_error *e);
 
 /* The first half of it: NULL if there is nothing to share. */
 vt_view *vt_session_share_view(vt_session *s);
@@ -67,12 +73,19 @@ void vt_view_release(vt_view *view);
 /* To be called after every change of the transaction: later cursors must see it. */
 void vt_session_changed(vt_session *s);
 
-/* Begin the write transaction unless there is one, waiting as wait.h says. */
+/* The view is that of the whole transaction, until vt_session_end_reading. */
+void vt_session_fix_view(vt_session *s, vt_view *view);
+/* The transaction in which the sessions of the connection have read is over. */
+void vt_session_end_reading(vt_connection *c);
+
+/* Begin the write transaction unless there is one, waiting as wait.h says.  BITCASK_STALE:
+** something was committed since the transaction has read. */
 int vt_session_begin(vt_session *s, int timeout_ms, bitcask_error *e);
 
 /* Give the write lock back, and the transaction that nothing was written to; its
-** savepoints stay.  For work that takes the lock itself. */
-void vt_session_pause(vt_session *s);
+** savepoints stay.  For work that takes the lock itself.  goes_on: it will begin again, and
+** relies on what it has seen. */
+int vt_session_pause(vt_session *s, bool goes_on, bitcask_error *e);
 
 /* SQLite's savepoint numbers, from -1.  Each may be announced several times. */
 int vt_session_savepoint(vt_session *s, int n, bitcask_error *e);

@@ -98,7 +98,8 @@ int vt_table_open_store(vt_table *t, bool create) {
 ** that the table has begun needs the old one. */
 static bool is_to_be_opened_anew(const vt_table *t) {
   const vt_session *s = t->session;
-  return bitcask_is_moved(s->engine->bc) && t->part == VT_PART_NONE && !s->txn && !s->n_views;
+  return bitcask_is_moved(s->engine->bc) && t->part == VT_PART_NONE && !s->txn && !s->fixed &&
+         !s->n_views;
 }
 
 int vt_table_open(vt_table *t) {

@@ -11,7 +11,7 @@ and read on later: their rows must be those of the moment they began at, which o
 other side are read at once.  A second connection looks on: it sees what is committed and nothing else.  In the one, t and u
 are bitcask tables; in the other, they are ordinary tables WITHOUT ROWID, with the same
 columns, which are of another shape every two rounds.
-After each statement the result rows, the error code and text, changes(), the
+After each statement the result rows, the error code and text, changes() if it wrote, the
 transaction state and, now and then, all rows are compared.  In every other round t
 and u are two bitcask tables on one directory, and one and the same ordinary table.
 
@@ -36,6 +36,12 @@ SHAPES = [("key TEXT PRIMARY KEY, value BLOB NOT NULL", False, False),
           ("value BLOB NOT NULL, key TEXT PRIMARY KEY, extra NUMERIC, n TEXT NOT NULL", False, True),
           ("key INTEGER PRIMARY KEY, extra, value BLOB, n REAL NOT NULL", True, True)]
 NATIVE = "CREATE TABLE %s(%s) WITHOUT ROWID"
+
+
+def changes_of(db, sql, result):
+    """changes() of what has just written; the first read of a transaction sets it to 0, as README says."""
+    wrote = sql.startswith(("INSERT", "UPDATE", "DELETE", "REPLACE")) and not isinstance(result, tuple)
+    return db.execute("SELECT changes()").fetchone()[0] if wrote else None
 
 
 class Bitcask:
@@ -75,8 +81,7 @@ class Bitcask:
                 result.sort(key=repr)
         except sqlite3.Error as e:
             result = (e.sqlite_errorname, self.message(str(e)))
-        changes = self.db.execute("SELECT changes()").fetchone()[0]
-        return result, changes, self.db.in_transaction
+        return result, changes_of(self.db, sql, result), self.db.in_transaction
 
     def reopen(self):
         self.close()

@@ -264,12 +264,17 @@ def test_spilled_transaction_rolled_back():
 # ------------------------------------------------------------------ reading meanwhile
 
 
-def test_begin_takes_no_snapshot():
+def test_first_read_takes_the_snapshot():
     db, other = connect(), connect()
     db.execute("BEGIN")
-    assert rows(db) == []
+    other.execute("INSERT INTO kv VALUES ('old', '0')")
+    assert rows(db) == [("old", "0")]
     other.execute("INSERT INTO kv VALUES ('a', '1')")
-    assert rows(db) == [("a", "1")]
+    assert rows(db) == [("old", "0")]
+    assert error_of(db, "INSERT INTO kv VALUES ('b', '2')")[0] == "SQLITE_BUSY_SNAPSHOT"
+    db.execute("ROLLBACK")
+    db.execute("BEGIN")
+    assert rows(db) == [("a", "1"), ("old", "0")]
     db.execute("INSERT INTO kv VALUES ('b', '2')")
     assert error_of(other, "INSERT INTO kv VALUES ('c', '3')")[0] == "SQLITE_BUSY"
     db.execute("ROLLBACK")

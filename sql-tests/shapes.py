@@ -6,7 +6,7 @@
 A round declares t with a key of random type, anywhere among one to five value
 columns of random types, once USING bitcask and once as an ordinary table WITHOUT
 ROWID.  Then both get the same random statements; rows, error code and text,
-changes(), last_insert_rowid() and the transaction state must agree.  n is an
+changes() of what wrote, last_insert_rowid() and the transaction state must agree.  n is an
 ordinary table in both, to join with.  Every fifth database is in UTF-16.  In half of
 the rounds files are small, and in most of those they are merged by themselves.
 
@@ -23,7 +23,7 @@ import sqlite3
 import sys
 import tempfile
 
-from differential import main
+from differential import changes_of, main
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MODULE = os.path.abspath(os.environ.get("BITCASK_SO", HERE + "/../build/bitcask.so"))
@@ -108,8 +108,8 @@ class Side:
             result = rows if "ORDER BY" in sql else sorted(rows)
         except sqlite3.Error as e:
             result = (e.sqlite_errorname, str(e))
-        counters = self.db.execute("SELECT changes(), last_insert_rowid()").fetchone()
-        return result, counters, self.db.in_transaction
+        rowid = self.db.execute("SELECT last_insert_rowid()").fetchone()
+        return result, changes_of(self.db, sql, result), rowid, self.db.in_transaction
 
     def reopen(self):
         self.db.close()

@@ -1,0 +1,31 @@
+/*
+** reading.h - what a statement reads, and how the end of a transaction is heard of in which
+** nothing was written.
+**
+** SQLite tells a table of the end of a transaction if a statement was going to write to the
+** table, and else not.  So the first read of a transaction writes, in vain, to a table of ours
+** in the temp schema: of that one SQLite tells, and no database file is locked for it.
+*/
+#ifndef VT_READING_H
+#define VT_READING_H
+
+#include "session.h"
+
+/* Register the module of that table.  A SQLite code. */
+int vt_reading_register(vt_connection *c);
+
+/*
+** Make that table, if it is not there: while a statement is prepared, because a table that is made
+** while one runs can abort it.  A SQLite code.
+*/
+int vt_reading_prepare(vt_connection *c);
+
+/*
+** As vt_session_view, and within BEGIN ... COMMIT it stays the view of the whole transaction.
+** Under PRAGMA query_only, and where an authorizer denies the table, nobody tells of the end: there
+** each statement has a view of its own.
+** Cost: nothing outside of BEGIN ... COMMIT; a small statement for each transaction.
+*/
+int vt_reading_view(vt_session *s, vt_view **view, bitcask_error *e);
+
+#endif

@@ -98,12 +98,14 @@ SANITIZE_ubsan = -fsanitize=undefined
 SANITIZE_tsan  = -fsanitize=thread
 SANITIZED_asan  = $(TESTS) $(EXT_TEST)
 SANITIZED_ubsan = $(TESTS) $(EXT_TEST)
+# What is random is the same code again: a part of it is enough here.
+SOME = SEEDS=2 MODEL_OPS=80000
 # Where there is one thread there is nothing to find.
 SANITIZED_tsan  = $(patsubst bitcask/tests/%.c,$(BUILD)/tests/%,$(shell grep -lE 'pthread|cpus' $(TEST_SRC)))
 asan ubsan tsan: setup-sanitize
 	@$(MAKE) -k -j$$(nproc) --no-print-directory programs BUILD=build/$@ CC=clang \
 	  CFLAGS='-O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all $(SANITIZE_$@)'; \
-	.ci/sum $(patsubst $(BUILD)/%,build/$@/%,$(SANITIZED_$@) $(STATIC))
+	$(SOME) .ci/sum $(patsubst $(BUILD)/%,build/$@/%,$(SANITIZED_$@) $(STATIC))
 
 fuzz: setup-sanitize
 	bitcask/fuzz/run $(FUZZ_SECS)

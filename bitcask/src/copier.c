@@ -531,27 +531,6 @@ static bool is_unfinished(const bc_datafile *df, const bc_outputs *o) {
   return bc_may_grow(o, df->id) && !df->has_hint;
 }
 
-/* On the disk, and nothing half written behind what counts: after this nobody knows any
-** more that it was an output, so a repair that was put off would not be made up for. */
-static int make_whole(bc_copier *c, bc_datafile *df) {
-  const bc_env *env = c->bc->env;
-  uint64_t end = atomic_load(&df->size), on_disk;
-  bitcask_buf path = {0};
-  int e, fd, rc = BITCASK_OK;
-
-  /* Not by df->fd: another thread may settle the file at any time. */
-  if (bc_name_data(&path, c->bc->dir, df->id, "")) return bc_err_nomem(c->err);
-  e = env->open(env->ctx, (char *)path.data, BC_OPEN_WRITE, &fd);
-  if (!e) {
-    e = env->size(env->ctx, fd, &on_disk);
-    if (!e && on_disk > end && !df->damaged) e = env->truncate(env->ctx, fd, end);
-    env->close(env->ctx, fd);
-  }
-  bitcask_buf_free(&path);
-  if (e) rc = bc_err_os(c->err, e, "cannot cut %s/%u.bitcask.data", c->bc->dir, df->id);
-  return rc ? rc : bc_store_sync(c->bc, df, c->err);
-}
-
 int bc_copier_finish_others(bc_copier *c) {
   bitcask *bc = c->bc;
   bool any = false;
@@ -569,9 +548,13 @@ int bc_copier_finish_others(bc_copier *c) {
   if (!rc && any) rc = bc_repair(bc, true, c->err);
   files = bc_fileset_ref(bc->files);
   pthread_rwlock_unlock(&bc->lock);
-  /* They lie below the stable position, and what they hold copies of may be an input. */
+  /* After this nobody knows any more that they were outputs, so a repair that was put off would
+  ** not be made up for; they lie below the stable position, and what they hold copies of may be an
+  ** input. */
   for (size_t i = 0; i < files->n && !rc; i++) {
-    if (is_unfinished(files->file[i], &o)) rc = make_whole(c, files->file[i]);
+    if (!is_unfinished(files->file[i], &o)) continue;
+    rc = bc_cut_tail(bc, files->file[i], c->err);
+    if (!rc) rc = bc_store_sync(bc, files->file[i], c->err);
   }
   bc_fileset_unref(files);
   return rc;

@@ -152,31 +152,48 @@ out:
   return rc;
 }
 
-static int cut_tail(bitcask *bc, bc_datafile *df, bitcask_error *err) {
-  const bc_env *env = bc->env;
-  uint64_t end = atomic_load_explicit(&df->size, memory_order_acquire), size;
-  int rc = BITCASK_OK, e;
+/* Keep what is behind `end` if it may be of use to anybody. */
+static int save_if_needed(bitcask *bc, bc_datafile *df, uint64_t end, uint64_t size,
+                          bitcask_error *err) {
   bool hinted;
-
-  rc = bc_datafile_reopen(df, bc->dir, BC_OPEN_WRITE, &e, err);
-  if (rc && e == ENOENT) { /* somebody has merged it meanwhile */
-    bc_err_clear(err);
-    return BITCASK_OK;
-  }
-  if (rc) return rc;
-  e = env->size(env->ctx, df->fd, &size);
-  if (e) return bc_err_os(err, e, "cannot stat %s/%u.bitcask.data", bc->dir, df->id);
-  if (size <= end) return BITCASK_OK;
-  rc = bc_hint_exists(env, bc->dir, df->id, &hinted, err);
+  int rc = bc_hint_exists(bc->env, bc->dir, df->id, &hinted, err);
   /* What is at the end of an output are copies; unless it has a hint, for then
   ** basho/bitcask may have added to both. */
-  if (!rc && (hinted || !bc_may_grow(&bc->outputs, df->id)) && is_worth_keeping(bc, df, end, size))
-    rc = save_tail(bc, df, end, size, err);
+  if (rc || (!hinted && bc_may_grow(&bc->outputs, df->id))) return rc;
+  return is_worth_keeping(bc, df, end, size) ? save_tail(bc, df, end, size, err) : BITCASK_OK;
+}
+
+static int cut(bitcask *bc, bc_datafile *df, int fd, bitcask_error *err) {
+  const bc_env *env = bc->env;
+  uint64_t end = atomic_load_explicit(&df->size, memory_order_acquire), size;
+  int rc, e = env->size(env->ctx, fd, &size);
+
+  if (e) return bc_err_os(err, e, "cannot stat %s/%u.bitcask.data", bc->dir, df->id);
+  if (size <= end) return BITCASK_OK;
+  rc = save_if_needed(bc, df, end, size, err);
   if (rc) return rc;
-  e = env->truncate(env->ctx, df->fd, end);
+  e = env->truncate(env->ctx, fd, end);
   if (e) return bc_err_os(err, e, "cannot cut the tail of %s/%u.bitcask.data", bc->dir, df->id);
   /* Or a power cut could bring the bytes back behind new records. */
   return bc_store_sync(bc, df, err);
+}
+
+int bc_cut_tail(bitcask *bc, bc_datafile *df, bitcask_error *err) {
+  const bc_env *env = bc->env;
+  bitcask_buf path = {0};
+  int rc, e, fd;
+
+  if (df->damaged) return BITCASK_OK;
+  if (bc_name_data(&path, bc->dir, df->id, "")) return bc_err_nomem(err);
+  e = env->open(env->ctx, (char *)path.data, BC_OPEN_WRITE, &fd);
+  if (!e) {
+    rc = cut(bc, df, fd, err);
+    env->close(env->ctx, fd);
+  } else { /* one that is not there has been merged meanwhile */
+    rc = e == ENOENT ? BITCASK_OK : bc_err_os(err, e, "cannot open %s", path.data);
+  }
+  bitcask_buf_free(&path);
+  return rc;
 }
 
 int bc_rewrite_unsynced(bitcask *bc, bitcask_error *err) {
@@ -359,7 +376,7 @@ static int repair_others(bitcask *bc, const bc_listing *l, const bc_datafile *ac
     bool is_marked = (l->file[i].mode & BC_DELETION_MARKS) != 0;
     *(is_marked ? &any_marked : &any_plain) = true;
     if (rc || !df || df == active) continue;
-    if (!df->damaged && l->file[i].size > atomic_load(&df->size)) rc = cut_tail(bc, df, err);
+    if (l->file[i].size > atomic_load(&df->size)) rc = bc_cut_tail(bc, df, err);
     if (!rc && !bc_seal_is_pending(bc, df->id)) rc = bc_seal(bc, df, err);
     bc_datafile_settle(df);
   }
@@ -393,7 +410,7 @@ int bc_repair(bitcask *bc, bool alone, bitcask_error *err) {
 
   if (rc) return rc;
   if (bc->checkpoint_unfit) remove_checkpoint(bc);
-  if (newest) rc = cut_tail(bc, newest, err);
+  if (newest) rc = bc_cut_tail(bc, newest, err);
   if (!rc && alone) {
     rc = bc_listing_read(&l, bc->env, bc->dir, err);
     if (rc) return rc;

@@ -19,6 +19,15 @@ bc_datafile *bc_continued(const bitcask *bc);
 int bc_side_name(const bitcask *bc, uint32_t id, const char *suffix, bitcask_buf *path);
 
 /*
+** Cut off what stands on the disk behind what counts of a file, and sync the file if there was
+** any.  What may be of use to somebody is kept in a side file.  A damaged file stays as it is, and
+** one that is not there any more is none of ours.  By a descriptor of its own, because another
+** thread may settle the file at any time: needs no `lock`, but the write lock, or the merge lock
+** for an output.  BITCASK_IOERR, BITCASK_NOMEM.
+*/
+int bc_cut_tail(bitcask *bc, bc_datafile *df, bitcask_error *err);
+
+/*
 ** After a sync has failed, in whatever process: write every byte that may not be
 ** on the disk again, so that the next sync really writes it.  (The kernel reports
 ** a failed write once, and then takes the pages for clean.)

@@ -164,9 +164,28 @@ bool vt_value_field(sqlite3_value *v, vt_affinity affinity, vt_field *out) {
   return true;
 }
 
+/*
+** A text that SQLite counts itself is known to have a zero behind it.  Whoever asks for it with
+** sqlite3_column_text() gets it as it is; else SQLite allocates memory for the zero, in each row.
+** False: it is long, so that the copies would cost more, or has a zero in it.
+*/
+static bool result_counted(sqlite3_context *ctx, const void *text, size_t size) {
+  char counted[128];
+  if (size >= sizeof(counted) || memchr(text, 0, size)) {
+    return false;
+  }
+  memcpy(counted, text, size);
+  counted[size] = 0;
+  sqlite3_result_text(ctx, counted, -1, SQLITE_TRANSIENT);
+  return true;
+}
+
 static void result_bytes(sqlite3_context *ctx, bool text, const void *data, size_t size) {
   /* A null pointer would be SQL NULL. */
   const void *p = size ? data : "";
+  if (text && result_counted(ctx, p, size)) {
+    return;
+  }
   if (text) {
     sqlite3_result_text64(ctx, p, size, SQLITE_TRANSIENT, SQLITE_UTF8);
   } else {

@@ -3,6 +3,7 @@
 */
 #include "declaration.h"
 #include "cursor.h"
+#include "reading.h"
 #include "table.h"
 #include "write.h"
 
@@ -70,6 +71,7 @@ int vt_declaration_create(sqlite3 *db, void *connection, int argc, const char *c
     return rc;
   }
   t = (vt_table *)*out;
+  vt_reading_create(t->connection);
   rc = vt_table_open_store(t, true);
   if (rc != SQLITE_OK) {
     *err = t->base.zErrMsg;

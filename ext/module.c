@@ -95,6 +95,9 @@ int sqlite3_bitcask_init(sqlite3 *db, char **err, const sqlite3_api_routines *ap
   if (rc == SQLITE_OK) {
     rc = register_reports(c);
   }
+  if (rc == SQLITE_OK) {
+    vt_reading_load(c);
+  }
   if (rc != SQLITE_OK) {
     *err = sqlite3_mprintf("%s", sqlite3_errmsg(db));
   }

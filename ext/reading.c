@@ -150,10 +150,37 @@ int vt_reading_register(vt_connection *c) {
 }
 
 static int make(vt_connection *c) {
-  return c->n_listeners
-             ? SQLITE_OK
-             : sqlite3_exec(c->db, "CREATE VIRTUAL TABLE IF NOT EXISTS temp." NAME " USING " NAME,
-                            NULL, NULL, NULL);
+  return sqlite3_exec(c->db, "CREATE VIRTUAL TABLE IF NOT EXISTS temp." NAME " USING " NAME, NULL,
+                      NULL, NULL);
+}
+
+static bool is_empty(sqlite3 *db) {
+  sqlite3_stmt *stmt = NULL;
+  bool empty = sqlite3_prepare_v2(db, "PRAGMA main.schema_version", -1, &stmt, NULL) != SQLITE_OK ||
+               sqlite3_step(stmt) != SQLITE_ROW || sqlite3_column_int(stmt, 0) == 0;
+  (void)sqlite3_finalize(stmt); /* repeats the result of the step */
+  return empty;
+}
+
+void vt_reading_load(vt_connection *c) {
+  if (!is_empty(c->db)) {
+    (void)make(c);
+  }
+}
+
+void vt_reading_create(vt_connection *c) {
+  if (!c->n_listeners) {
+    (void)make(c);
+  }
+}
+
+/* A table that is made while a statement runs has SQLite abort it where it opens the next one. */
+static bool any_runs(sqlite3 *db) {
+  sqlite3_stmt *stmt = NULL;
+  do {
+    stmt = sqlite3_next_stmt(db, stmt);
+  } while (stmt && !sqlite3_stmt_busy(stmt));
+  return stmt != NULL;
 }
 
 /*
@@ -161,9 +188,9 @@ static int make(vt_connection *c) {
 ** that uses it: but not within xBestIndex, where it keeps what it remembers of all schemas.
 */
 int vt_reading_prepare(vt_connection *c) {
-  int rc = make(c) & 0xff;
-  c->is_temp_behind = rc == SQLITE_SCHEMA;
-  return rc == SQLITE_SCHEMA || rc == SQLITE_READONLY || rc == SQLITE_AUTH ? SQLITE_OK : rc;
+  int rc = c->n_listeners || any_runs(c->db) ? SQLITE_OK : make(c) & 0xff;
+  c->is_temp_behind |= rc == SQLITE_SCHEMA;
+  return rc == SQLITE_NOMEM || rc == SQLITE_INTERRUPT ? rc : SQLITE_OK;
 }
 
 /* From here on it is made when the next statement is prepared. */
@@ -176,13 +203,11 @@ static void catch_up_with_temp(vt_connection *c) {
 
 /* c->is_joined is set if the end will be heard of. */
 static int join(vt_connection *c, bitcask_error *e) {
-  int rc = make(c);
-  if (rc == SQLITE_OK) {
-    rc = sqlite3_exec(c->db, "INSERT INTO temp." NAME " SELECT 1 WHERE 0", NULL, NULL, NULL);
-  }
+  int rc = c->n_listeners ? sqlite3_exec(c->db, "INSERT INTO temp." NAME " SELECT 1 WHERE 0", NULL,
+                                         NULL, NULL)
+                          : SQLITE_OK;
   switch (rc & 0xff) {
   case SQLITE_OK:
-    return BITCASK_OK;
   case SQLITE_READONLY:
   case SQLITE_AUTH:
     return BITCASK_OK;
@@ -195,6 +220,22 @@ static int join(vt_connection *c, bitcask_error *e) {
   }
 }
 
+/* A cursor of a statement that was begun before may have another one. */
+static int fix_newest(vt_session *s, vt_view *view, bitcask_error *e) {
+  vt_view *newest = NULL;
+  int rc = BITCASK_OK;
+  if (view == s->view) {
+    vt_session_fix_view(s, view);
+    return rc;
+  }
+  rc = vt_session_view(s, &newest, e);
+  if (rc == BITCASK_OK) {
+    vt_session_fix_view(s, newest);
+    vt_view_release(newest);
+  }
+  return rc;
+}
+
 int vt_reading_view(vt_session *s, vt_view **view, bitcask_error *e) {
   vt_connection *c = s->connection;
   int rc = vt_session_view(s, view, e);
@@ -205,8 +246,5 @@ int vt_reading_view(vt_session *s, vt_view **view, bitcask_error *e) {
   if (!c->is_joined) {
     rc = join(c, e);
   }
-  if (rc == BITCASK_OK && c->is_joined) {
-    vt_session_fix_view(s, *view);
-  }
-  return rc;
+  return rc == BITCASK_OK && c->is_joined ? fix_newest(s, *view, e) : rc;
 }

@@ -15,15 +15,24 @@
 int vt_reading_register(vt_connection *c);
 
 /*
-** Make that table, if it is not there: while a statement is prepared, because a table that is made
-** while one runs can abort it.  A SQLite code.
+** Make that table when the module is loaded; not beside an empty database, whose encoding could not
+** be chosen any more; there when the first table of ours is made, which interrupts all statements
+** that run anyway.  If it cannot be made it is made later.
+*/
+void vt_reading_load(vt_connection *c);
+void vt_reading_create(vt_connection *c);
+
+/*
+** Make it if it is not there: when a statement that reads is prepared, and no other one runs.
+** PRAGMA temp_store drops it, as does a ROLLBACK of the transaction that it was made in.
+** SQLITE_NOMEM, SQLITE_INTERRUPT.
 */
 int vt_reading_prepare(vt_connection *c);
 
 /*
 ** As vt_session_view, and within BEGIN ... COMMIT it stays the view of the whole transaction.
-** Under PRAGMA query_only, and where an authorizer denies the table, nobody tells of the end: there
-** each statement has a view of its own.
+** Where that table cannot be made or written to (an authorizer denies it, PRAGMA query_only) nobody
+** tells of the end: there each statement has a view of its own.
 ** Cost: nothing outside of BEGIN ... COMMIT; a small statement for each transaction.
 */
 int vt_reading_view(vt_session *s, vt_view **view, bitcask_error *e);

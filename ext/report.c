@@ -4,6 +4,7 @@
 #include "report.h"
 #include "error.h"
 #include "lookup.h"
+#include "reading.h"
 #include "utf8.h"
 
 #include <string.h>
@@ -54,6 +55,10 @@ static int disconnect_report(sqlite3_vtab *vtab) {
 static int best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
   const report *r = (report *)vtab;
   bool unusable = false;
+  int rc = vt_reading_prepare(r->connection);
+  if (rc != SQLITE_OK) {
+    return rc;
+  }
   info->estimatedCost = 100;
   info->estimatedRows = 100;
   for (int i = 0; i < info->nConstraint; i++) {

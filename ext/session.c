@@ -339,6 +339,14 @@ void vt_session_commit(vt_session *s) {
   vt_session_changed(s);
 }
 
+void vt_session_forget_marks(vt_session *s) {
+  if (!s->connection->is_joined) {
+    end_reading(s);
+  }
+  s->n_marks = 0;
+  s->wrote = false;
+}
+
 void vt_session_rollback(vt_session *s) {
   end_reading(s);
   give_up(s);

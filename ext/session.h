@@ -98,5 +98,7 @@ void vt_session_release_to(vt_session *s, int n);
 int vt_session_prepare(vt_session *s, bitcask_error *e);
 void vt_session_commit(vt_session *s);
 void vt_session_rollback(vt_session *s);
+/* Without a write transaction: SQLite will not tell of the end to any table of the directory. */
+void vt_session_forget_marks(vt_session *s);
 
 #endif

@@ -208,7 +208,7 @@ int vt_write_drop(sqlite3_vtab *vtab) {
     if (t->session->txn) {
       return SQLITE_LOCKED;
     }
-    vt_session_rollback(t->session); /* of savepoints alone that nobody will end */
+    vt_session_forget_marks(t->session); /* savepoints that nobody will end */
   }
   set_part(t, VT_PART_NONE);
   return SQLITE_OK;

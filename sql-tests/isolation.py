@@ -247,6 +247,68 @@ def test_the_first_read_disturbs_no_statement(home="."):
             db.close()
 
 
+def test_other_statements_go_on(home="."):
+    """... also if the first read of the connection comes while they run, by whatever table."""
+    directory, path = os.path.join(home, "data"), os.path.join(home, "db")
+    db = connect(path, directory)
+    db.execute("CREATE TABLE o(k)")
+    db.executemany("INSERT INTO o VALUES(?)", [("a",), ("b",), ("c",)])
+    db.execute("INSERT INTO kv VALUES('a', '1')")
+    db.close()
+    for inner in "SELECT * FROM kv", "SELECT * FROM bitcask_history('kv')":
+        for begin in False, True:
+            db = sqlite3.connect(path, isolation_level=None)
+            db.enable_load_extension(True)
+            db.load_extension(processes.MODULE)
+            if begin:
+                db.execute("BEGIN")
+            rows = db.execute("SELECT k, (SELECT count(*) FROM o p WHERE p.k >= o.k) FROM o")
+            n = len([db.execute(inner).fetchall() for _ in rows])
+            assert n == 3, n
+            db.close()
+
+
+def test_dropping_another_table_keeps_the_snapshot(home="."):
+    a, b = pair(home)
+    b.execute(f"CREATE VIRTUAL TABLE kv2 USING bitcask('{home}/data')")
+    b.execute("SELECT * FROM kv2").fetchall()
+    b.execute("BEGIN")
+    assert get(b, "x") == "1"
+    b.execute("DROP TABLE kv2")
+    a.execute("UPDATE kv SET value = '2' WHERE key = 'x'")
+    assert get(b, "x") == "1"
+    refused(b, "UPDATE kv SET value = '3' WHERE key = 'x'")
+    b.execute("ROLLBACK")
+
+
+def test_a_statement_from_before(home="."):
+    """It goes on with what it has read; the transaction begins with what is committed, by itself too."""
+    _, db = pair(home)
+    db.execute("CREATE TABLE o(k)")
+    db.executemany("INSERT INTO o VALUES(?)", [("x",), ("y",)] * 3)
+    rows = db.execute("SELECT o.k, CAST(kv.value AS TEXT) FROM o CROSS JOIN kv ON kv.key = o.k")
+    rows.fetchone()
+    n = 1
+    for key, value in rows:
+        assert value == "1", value
+        n += 1
+        db.execute("BEGIN")
+        db.execute("UPDATE kv SET value = value + 1 WHERE key = 'x'")
+        db.execute("COMMIT")
+        assert get(db, "x") == str(n), (get(db, "x"), n)
+
+
+def test_an_authorizer_that_ignores(home="."):
+    pair(home)
+    db = connect(":memory:", os.path.join(home, "data"))
+    db.execute("DROP TABLE temp.bitcask_reading")
+    reads = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_TRANSACTION, 31)  # 31: a function
+    db.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in reads else sqlite3.SQLITE_IGNORE)
+    db.execute("BEGIN")
+    assert get(db, "x") == "1"
+    db.execute("COMMIT")
+
+
 def test_write_skew(home="."):
     a, b = pair(home)
     for db in a, b:

@@ -203,9 +203,9 @@ static void catch_up_with_temp(vt_connection *c) {
 
 /* c->is_joined is set if the end will be heard of. */
 static int join(vt_connection *c, bitcask_error *e) {
-  int rc = c->n_listeners ? sqlite3_exec(c->db, "INSERT INTO temp." NAME " SELECT 1 WHERE 0", NULL,
-                                         NULL, NULL)
-                          : SQLITE_OK;
+  int rc = c->n_listeners
+               ? sqlite3_exec(c->db, "INSERT INTO temp." NAME " SELECT 1 WHERE 0", NULL, NULL, NULL)
+               : SQLITE_OK;
   switch (rc & 0xff) {
   case SQLITE_OK:
   case SQLITE_READONLY:

@@ -396,12 +396,12 @@ static int replay(loader *l, bitcask_error *err) {
 
 /* What a catch-up may look at. */
 typedef struct bounds {
-  bool live;           /* a commit point says where the log ends */
-  bool foreign;        /* files above the active one are somebody else's, and count */
-  bool whole_tail;     /* the active file counts as far as it is valid */
-  bool dead_tail;      /* ... because who has written to it last is dead */
-  bool merging;        /* somebody may be writing to the outputs of a merge ... */
-  bc_position written; /* ... up to here, since the directory was listed */
+  bool live;        /* a commit point says where the log ends */
+  bool foreign;     /* files above the active one are somebody else's, and count */
+  bool whole_tail;  /* the active file counts as far as it is valid */
+  bool dead_tail;   /* ... because who has written to it last is dead */
+  bool all;         /* BC_TO_END */
+  bool sizes_known; /* no more of any file than was listed, and that is there */
   bc_commit_point point;
   bc_position stable;
   uint64_t generation;
@@ -412,7 +412,7 @@ static int find_bounds(bitcask *bc, bc_catch_up_to to, bounds *b, bitcask_error 
   bool held = true;
   int e;
 
-  *b = (bounds){0};
+  *b = (bounds){.all = to == BC_TO_END};
   if (!bc->state.page) {
     e = bc_state_open_read(&bc->state, bc->dir);
     if (e) return bc_err_os(err, e, "cannot map %s/%s", bc->dir, BC_STATE_NAME);
@@ -458,17 +458,19 @@ static bool is_whole(const bitcask *bc, const bc_position *stable, const bc_list
 ** cut no lock is taken: who only reads must be in nobody's way. */
 static int hold_dead_tail(bitcask *bc, bc_catch_up_to to, const bc_position *stable, bounds *b,
                           const bc_listing *l, bool *holding, bitcask_error *err) {
-  bool in_turn;
+  int rc;
 
   *holding = false;
   if (to == BC_TO_END || bc->state.fd < 0) return BITCASK_OK;
   if (b->live ? !b->dead_tail : is_whole(bc, stable, l)) return BITCASK_OK;
-  in_turn = !bc_store_take_turn(bc, &(bc_waiter){.wait = NULL}, NULL);
-  if (!in_turn || !bc_lock_tail(&bc->state)) {
-    if (in_turn) bc_store_end_turn(bc);
-    /* By the commit point what others have read behind it would be gone again; and what is read
-    ** while it is cut is not there any more. */
-    return bc_err(err, BITCASK_BUSY, "%s: what a dead writer has left is being recovered", bc->dir);
+  /* BITCASK_BUSY: it is being recovered.  By the commit point what others have read behind it would
+  ** be gone again; and what is read while it is cut is not there any more. */
+  rc = bc_store_take_turn(bc, &(bc_waiter){.wait = NULL}, err);
+  if (rc) return rc;
+  rc = bc_lock_tail(&bc->state, err);
+  if (rc) {
+    bc_store_end_turn(bc);
+    return rc;
   }
   *holding = true;
   /* Anew: a successor may have come and gone since.  By the old commit point its commits in that
@@ -477,6 +479,7 @@ static int hold_dead_tail(bitcask *bc, bc_catch_up_to to, const bc_position *sta
   if (b->live) {
     (void)find_bounds(bc, BC_TO_END, b, NULL); /* the page is mapped: it cannot fail */
     b->dead_tail = bc_state_tail(&bc->state) == BC_TAIL_APPENDED;
+    b->all = false;
   }
   return BITCASK_OK;
 }
@@ -486,40 +489,72 @@ static void release_dead_tail(bitcask *bc) {
   bc_store_end_turn(bc);
 }
 
-/* How much of an output that is being written counts.  What is behind what was noted may be cut off
-** again, should the write fail; and since then the next output may have been begun. */
-static int written_of(const bitcask *bc, const bounds *b, const bc_listed *f, uint64_t *out,
-                      bitcask_error *err) {
-  const bc_position *w = &bc->written;
-  bitcask_buf path = {0};
-  bc_stat st = {0};
-  bool hinted;
-  int rc, e;
+/* ------------------------------------------------------- outputs of a merge */
 
-  *out = f->size;
-  if (!w->file_id || f->id < w->file_id) return BITCASK_OK;
-  /* An id that was reserved in vain, and basho/bitcask has taken it. */
-  if (f->id > w->file_id && f->id > b->written.file_id) return BITCASK_OK;
-  rc = bc_hint_exists(bc->env, bc->dir, f->id, &hinted, err);
-  if (rc) return rc;
-  if (!hinted) {
-    if (f->id > w->file_id || w->offset < *out) *out = f->id > w->file_id ? 0 : w->offset;
-    return BITCASK_OK;
-  }
-  /* It is finished, but may have been listed before; or basho/bitcask has added to both. */
-  if (bc_name_data(&path, bc->dir, f->id, "")) return bc_err_nomem(err);
-  e = bc->env->lstat(bc->env->ctx, (char *)path.data, &st);
-  if (!e) *out = st.size;
-  bitcask_buf_free(&path);
-  return BITCASK_OK; /* one that has gone is missed when it is opened */
+/*
+** What a dead merger has left may end in half a record, which the next merge, or repair, cuts off: not
+** while it is read.  *holding: nobody does; else *growing: somebody is merging, and may take back what
+** he is about to write.  Who reads to the end and merges himself (the turn is his) does neither.
+*/
+static int hold_outputs(bitcask *bc, const bounds *b, bool *holding, bool *growing,
+                        bitcask_error *err) {
+  *growing = true;
+  if (!bc_store_take_merge(bc, true))
+    return b->all ? bc_lock_merge_held(&bc->state, growing, err) : BITCASK_OK;
+  *holding = bc_lock_outputs(&bc->state);
+  *growing = !*holding;
+  if (!*holding) bc_store_end_merge(bc);
+  return BITCASK_OK;
 }
 
-static int limit_of(const bitcask *bc, const bounds *b, const bc_listed *f, uint64_t *out,
-                    bitcask_error *err) {
-  *out = f->size;
-  if (b->merging && bc_may_grow(&bc->outputs, f->id)) return written_of(bc, b, f, out, err);
+static void release_outputs(bitcask *bc) {
+  bc_unlock_merge(&bc->state);
+  bc_store_end_merge(bc);
+}
+
+/* One that has gone is missed when it is opened. */
+static int size_now(const bitcask *bc, uint32_t id, uint64_t *size, bitcask_error *err) {
+  bitcask_buf path = {0};
+  bc_stat st;
+
+  if (bc_name_data(&path, bc->dir, id, "")) return bc_err_nomem(err);
+  if (!bc->env->lstat(bc->env->ctx, (char *)path.data, &st)) *size = st.size;
+  bitcask_buf_free(&path);
+  return BITCASK_OK;
+}
+
+/* Of an output that is being written counts what was noted before the directory was listed; nothing
+** of the next one, which may have been begun since; and all of one that is finished. */
+static int written_of(const bitcask *bc, const bc_listed *f, uint64_t *limit, bitcask_error *err) {
+  const bc_position *w = &bc->written;
+  bc_position now = {0};
+  bool hinted;
+  int rc;
+
+  (void)bc_state_written(&bc->state, &now);
+  if (!w->file_id || f->id < w->file_id) return BITCASK_OK;
+  /* An id that was reserved in vain, and basho/bitcask has taken it. */
+  if (f->id > w->file_id && f->id > now.file_id) return BITCASK_OK;
+  rc = bc_hint_exists(bc->env, bc->dir, f->id, &hinted, err);
+  if (rc) return rc;
+  if (hinted) return size_now(bc, f->id, limit, err); /* it may have been listed before */
+  if (f->id > w->file_id || w->offset < *limit) *limit = f->id > w->file_id ? 0 : w->offset;
+  return BITCASK_OK;
+}
+
+static int limit_of(bitcask *bc, const bounds *b, const bc_listed *f, uint64_t *limit,
+                    bool *holding, bitcask_error *err) {
+  bool growing;
+  int rc;
+
+  *limit = f->size;
+  if (bc_may_grow(&bc->outputs, f->id) && !b->sizes_known) {
+    rc = hold_outputs(bc, b, holding, &growing, err);
+    if (rc) return rc;
+    return growing ? written_of(bc, f, limit, err) : size_now(bc, f->id, limit, err);
+  }
   if (b->live && !b->whole_tail && f->id == b->point.active_id && b->point.committed < f->size)
-    *out = b->point.committed;
+    *limit = b->point.committed;
   return BITCASK_OK;
 }
 
@@ -583,6 +618,19 @@ static int load_rest(bitcask *bc, bc_datafile *df, const bc_listed *f, uint64_t 
   rc = replay(&l, err);
   *end = l.end;
   atomic_store_explicit(&df->size, *end, memory_order_release);
+  return rc;
+}
+
+static int load_file(bitcask *bc, bc_shards *shards, const bounds *b, const bc_listed *f,
+                     bool *vanished, bool *stranded, uint64_t *end, bitcask_error *err) {
+  bc_datafile *df = bc_fileset_find(bc->files, f->id);
+  bool holding = false;
+  uint64_t limit;
+  int rc = limit_of(bc, b, f, &limit, &holding, err);
+
+  if (!rc && df) rc = load_rest(bc, df, f, limit, vanished, end, err);
+  if (!rc && !df) rc = load_new(bc, shards, f, limit, vanished, stranded, end, err);
+  if (holding) release_outputs(bc);
   return rc;
 }
 
@@ -678,7 +726,7 @@ static int walk_files(bitcask *bc, bc_shards *shards, const bounds *b, const bc_
   bc_position seen = bc->seen;
   const bc_listed *f;
   bc_datafile *df;
-  uint64_t end = 0, limit;
+  uint64_t end = 0;
   int rc = BITCASK_OK;
 
   if (ignore_marks && l->n) {
@@ -701,11 +749,7 @@ static int walk_files(bitcask *bc, bc_shards *shards, const bounds *b, const bc_
       leave_out(bc, f->id);
       continue;
     }
-    rc = limit_of(bc, b, f, &limit, err);
-    if (rc) break;
-    df = bc_fileset_find(bc->files, f->id);
-    rc = df ? load_rest(bc, df, f, limit, vanished, &end, err)
-            : load_new(bc, shards, f, limit, vanished, &stranded, &end, err);
+    rc = load_file(bc, shards, b, f, vanished, &stranded, &end, err);
     if (rc || *vanished) break;
     if (stranded) {
       log_ended = true;
@@ -819,8 +863,6 @@ static int pass(bitcask *bc, bc_catch_up_to to, bounds *b, bool *again, bitcask_
   }
   if (!rc && !holding && to != BC_TO_END && !is_still_quiet(bc, b))
     b->foreign = b->whole_tail = false;
-  if (!rc && bc->state.fd >= 0) rc = bc_lock_merge_held(&bc->state, &b->merging, err);
-  (void)bc_state_written(&bc->state, &b->written);
   /* A merge counts a step before it removes an input: so if it counted none
   ** during the listing, an input that is missing there has its outputs there. */
   *again = !rc && bc_state_merges(&bc->state) != b->merges;
@@ -1042,7 +1084,9 @@ static void keep_known(bc_listing *l, const bc_position *known, size_t n_known) 
 ** thread may be changing that. */
 static int reload(const bitcask *bc, const bc_position *to, const bc_position *known,
                   size_t n_known, uint64_t seed, bc_keydir **out, bc_fileset **files) {
-  bounds b = {.live = true, .point = {.active_id = to->file_id, .committed = to->offset}};
+  bounds b = {.live = true,
+              .sizes_known = true,
+              .point = {.active_id = to->file_id, .committed = to->offset}};
   bitcask own = {.env = bc->env,
                  .dir = bc->dir,
                  .opt = bc->opt,
@@ -1100,11 +1144,15 @@ static bool probe(bitcask *bc) {
 ** Not asked more often than once a millisecond: a get beside a writer who syncs would cost a
 ** system call more. */
 static bool has_dead_tail(bitcask *bc, uint64_t now) {
-  if (bc_state_tail(&bc->state) != BC_TAIL_APPENDED || now == atomic_load(&bc->tail_ms))
+  bool dead;
+  if (bc_state_tail(&bc->state) != BC_TAIL_APPENDED || now == atomic_load(&bc->tail_ms) ||
+      bc_state_generation(&bc->state) == atomic_load(&bc->taken_in))
     return false;
   atomic_store(&bc->tail_ms, now);
-  return bc_state_generation(&bc->state) != atomic_load(&bc->taken_in) &&
-         bc_lock_tail_is_dead(&bc->state);
+  pthread_rwlock_rdlock(&bc->lock); /* the descriptor may be opened anew */
+  dead = bc_lock_tail_is_dead(&bc->state);
+  pthread_rwlock_unlock(&bc->lock);
+  return dead;
 }
 
 bool bc_has_news(bitcask *bc) {
@@ -1131,6 +1179,8 @@ static int catch_up_patiently(bitcask *bc, bitcask_error *err) {
     pthread_rwlock_unlock(&bc->lock);
     if (rc != BITCASK_BUSY) return rc;
     if (env->monotonic_ms(env->ctx) >= until) break;
+    if (bc->opt.progress && bc->opt.progress(bc->opt.progress_ctx))
+      return bc_err(err, BITCASK_INTERRUPT, "opening %s was interrupted", bc->dir);
     env->sleep_us(env->ctx, RECOVERY_PAUSE_US);
   }
   return bc_err(err, BITCASK_BUSY,

@@ -128,7 +128,13 @@ void bc_lock_note_transaction(bc_state *st, bool committing) {
 
 void bc_lock_note_moment(bc_state *st) { bc_state_set_holder(st, &(bc_holder){0}); }
 
-bool bc_lock_tail(bc_state *st) { return !try_lock(st, WRITE_BYTE, BC_LOCK_SHARED); }
+int bc_lock_tail(bc_state *st, bitcask_error *err) {
+  int e = try_lock(st, WRITE_BYTE, BC_LOCK_SHARED);
+  if (e == EAGAIN) return bc_err(err, BITCASK_BUSY, "another process is writing");
+  return e ? bc_err_os(err, e, "cannot lock %s", BC_STATE_NAME) : BITCASK_OK;
+}
+
+bool bc_lock_outputs(bc_state *st) { return !try_lock(st, MERGE_BYTE, BC_LOCK_SHARED); }
 
 void bc_unlock_write(bc_state *st) {
   if (st->mapped_writable) bc_lock_note_moment(st); /* the next one is not to be taken for this */
@@ -144,7 +150,7 @@ bool bc_lock_tail_is_dead(const bc_state *st) {
   uint32_t author = bc_state_tail_author(st);
   bool alive = true;
 
-  if (bc_state_tail(st) != BC_TAIL_APPENDED || author == st->author) return false;
+  if (bc_state_tail(st) != BC_TAIL_APPENDED || (author && author == st->author)) return false;
   return !st->env->lock_held(st->env->ctx, st->fd, AUTHOR_BYTE + (uint64_t)author,
                              BC_LOCK_EXCLUSIVE, &alive) &&
          !alive;

@@ -44,8 +44,8 @@ void bc_lock_note_moment(bc_state *st);
 int bc_lock_wait_for_thread(bc_state *st, bc_waiter *w, bitcask_error *err);
 
 /* Keep writers out for a moment, without being one; needs no write permission.
-** False: there is a writer. bc_unlock_write ends it. */
-bool bc_lock_tail(bc_state *st);
+** BITCASK_BUSY: there is a writer; BITCASK_IOERR.  bc_unlock_write ends it. */
+int bc_lock_tail(bc_state *st, bitcask_error *err);
 /*
 ** Is there a transaction of a dead writer behind the commit point?  Each writer has a number, and
 ** a lock of that number for as long as its handle lives; the page names the author of the tail.
@@ -61,6 +61,9 @@ int bc_lock_write_held(const bc_state *st, bool *held, bitcask_error *err);
 ** BITCASK_IOERR. */
 int bc_lock_merge(bc_state *st, bitcask_error *err);
 void bc_unlock_merge(bc_state *st);
+/* Keep mergers out for a moment, without being one; needs no write permission.  False: there is one.
+** bc_unlock_merge ends it. */
+bool bc_lock_outputs(bc_state *st);
 /* As bc_lock_write_held. */
 int bc_lock_merge_held(const bc_state *st, bool *held, bitcask_error *err);
 

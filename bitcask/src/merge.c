@@ -98,13 +98,19 @@ static int plan(merger *m) {
   return rc ? rc : bc_copier_reserve(&m->c, m->input, m->n_inputs);
 }
 
-/* A step of upkeep, or a repair, is over in a moment; a merge is not. */
+/* A step of upkeep, a repair, or a reader of what a dead merger has left, whose note may still be
+** there, is over in a moment; a merge is not. */
+static bool is_for_a_moment(const bitcask *bc) {
+  bool merged = true;
+  return !bc_state_is_merging(&bc->state) ||
+         (!bc_lock_merge_held(&bc->state, &merged, NULL) && !merged);
+}
+
 static int lock_merge(bitcask *bc, bitcask_error *err) {
   uint64_t start = bc->env->monotonic_ms(bc->env->ctx);
   int rc;
 
-  while ((rc = bc_lock_merge(&bc->state, err)) == BITCASK_BUSY &&
-         !bc_state_is_merging(&bc->state) &&
+  while ((rc = bc_lock_merge(&bc->state, err)) == BITCASK_BUSY && is_for_a_moment(bc) &&
          bc->env->monotonic_ms(bc->env->ctx) - start < STEPS_MS) {
     bc_err_clear(err);
     bc->env->sleep_us(bc->env->ctx, 200);

@@ -61,7 +61,7 @@ typedef struct bc_state {
   bool mapped_writable;                 /* the page is */
   struct bc_state_page *read_page; /* from before it was writable: others may be looking at it */
   int read_fd;
-  uint32_t author; /* number of this handle as a writer (lock.h); 0: none */
+  _Atomic uint32_t author; /* number of this handle as a writer (lock.h); 0: none */
   uint64_t boot_id[2];
 } bc_state;
 

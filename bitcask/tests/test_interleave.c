@@ -722,6 +722,71 @@ static void output_begun_after_the_look(void) {
   }
 }
 
+/* ------------------------------------------- the torn end of an output, while it is read */
+
+static bool starts_anew;
+
+/* A merge, or a writer that starts, cuts it off. */
+static void *cut_outputs(void *arg) {
+  static const uint32_t ids[] = {3};
+  bitcask_options o = options;
+  bitcask_error e;
+  bitcask *bc;
+  (void)arg;
+  if (!starts_anew) {
+    CHECK_EQ(merge_files(writer, ids, 1), 0);
+    return NULL;
+  }
+  o.read_only = false;
+  CHECK_OK(bitcask_open(dir, &o, &bc, &e), &e);
+  CHECK_OK(bitcask_put(bc, "n", 1, "v", 1, &e), &e);
+  CHECK_OK(bitcask_close(bc, &e), &e);
+  return NULL;
+}
+
+static int open_beside_cut(void *ctx, const char *path, unsigned flags, int *fd) {
+  if (plan == MERGE_AT_OPEN && flags == BC_OPEN_READ && strstr(path, "/4.bitcask.data")) {
+    plan = IDLE;
+    CHECK_EQ(pthread_create(&thread, NULL, cut_outputs, NULL), 0);
+    usleep(100000);
+  }
+  return bc_env_posix.open(ctx, path, flags, fd);
+}
+
+/* The reader has measured what a dead merger has left, and then it is cut off. */
+static void torn_output_is_cut_beside_a_reader(void) {
+  static uint8_t value[VALUE_SZ];
+  bc_env merger_env = bc_env_posix;
+  bitcask_error e;
+
+  merger_env.pwritev = write_in_two;
+  for (int i = 0; i < 4; i++) {
+    setup();
+    options.mmap = i % 2;
+    starts_anew = i / 2;
+    memset(value, 'x', sizeof value);
+    fill_with(value);
+    fflush(NULL);
+    merger_pid = fork();
+    if (!merger_pid) {
+      plan = DIE_AT_WRITE;
+      if (!bc_open_env(dir, &options, &merger_env, &reader, &e)) (void)merge_all(reader);
+      _exit(1);
+    }
+    CHECK_EQ(waitpid(merger_pid, NULL, 0), merger_pid);
+    env.open = open_beside_cut;
+    plan = MERGE_AT_OPEN;
+    options.read_only = true;
+    reader = open_hooked();
+    options.read_only = false;
+    CHECK_EQ(plan, IDLE);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    check_value(reader, "victim", "right", 5);
+    check_not_damaged(reader);
+    finish(reader);
+  }
+}
+
 /* ------------------------------------------------------- what a dead writer has left */
 
 /* Killed between the append of a transaction and its commit point. */
@@ -971,6 +1036,7 @@ int main(void) {
   RUN(output_half_written_by_the_dead);
   RUN(output_is_settled_while_made_whole);
   RUN(output_begun_after_the_look);
+  RUN(torn_output_is_cut_beside_a_reader);
   RUN(what_the_dead_left_stays);
   RUN(torn_tail_is_cut_beside_a_reader);
   RUN(the_dead_do_not_live_again);

@@ -49,10 +49,20 @@ static int create(sqlite3 *db, void *connection, int argc, const char *const *ar
   return rc;
 }
 
+static void leave(vt_connection *c) {
+  c->is_joined = false;
+  vt_session_end_reading(c);
+}
+
 static int disconnect(sqlite3_vtab *vtab) {
   listener *l = (listener *)vtab;
-  l->connection->n_listeners--;
-  vt_connection_release(l->connection);
+  vt_connection *c = l->connection;
+  c->n_listeners--;
+  /* SQLite had no memory to make it part of the transaction after all. */
+  if (!c->n_listeners && c->is_joined) {
+    leave(c);
+  }
+  vt_connection_release(c);
   sqlite3_free(l);
   return SQLITE_OK;
 }
@@ -122,8 +132,7 @@ static int begin(sqlite3_vtab *vtab) {
 }
 
 static int end(sqlite3_vtab *vtab) {
-  ((listener *)vtab)->connection->is_joined = false;
-  vt_session_end_reading(((listener *)vtab)->connection);
+  leave(((listener *)vtab)->connection);
   return SQLITE_OK;
 }
 

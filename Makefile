@@ -48,7 +48,7 @@ CRC_TESTS = $(BUILD)/tests/test_crc32-zlib $(BUILD)/tests/test_crc32-libdeflate
 OBJ       = $(LIB_OBJ) $(EXT_OBJ) $(BENCH_OBJ) $(FUZZ_OBJ) $(AID_OBJ) \
             $(call objects,$(TEST_SRC) $(call sources,bitcask/tests/example.c bitcask/tests/interop/*.c sql-tests/*.c))
 
-.PHONY: all setup demo shell test stress test-versions test-clients asan ubsan tsan fuzz lint format bench install clean programs objects
+.PHONY: all setup demo shell test stress mutants test-versions test-clients asan ubsan tsan fuzz lint format bench install clean programs objects
 .PHONY: setup-build setup-demo setup-shell setup-test setup-versions setup-clients setup-sanitize setup-bench setup-lint setup-format
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -84,6 +84,10 @@ stress: setup-test
 	  .ci/sum $(STRESS:%=$(BUILD)/tests/%) \
 	  "$(PYTHON) sql-tests/differential.py $$(date +%s) $$(($(SECS) * 20))" \
 	  '$(PYTHON) sql-tests/groups.py' '$(PYTHON) sql-tests/isolation.py'
+
+# Do the tests notice what they are there to notice?  For hours, unless ONLY=NAME.
+mutants: setup-test
+	@bitcask/tests/mutants/run
 
 # The SQL cases on other SQLites; with a + the module is compiled in.
 VERSIONS = 3.31.1 3.31.1+ 3.36.0 3.41.2 3.45.1 3.49.2 3.54.1 3.54.1+

@@ -622,6 +622,51 @@ static void D9_rot_in_the_end_of_a_large_commit(void) {
   free(data);
 }
 
+/* Every record of a batch is valid, and yet one is not what was written there: the CRC of the
+** batch tells.  Nobody knows which one it is, so none is believed, and no older value. */
+static void another_record_in_a_batch(void) {
+  const char *dir = craft_dir();
+  bitcask *bc = craft_open_rw(dir);
+  bitcask_error e = {0};
+  bitcask_txn *txn;
+  uint8_t *data;
+  size_t n;
+
+  CHECK_OK(bitcask_put(bc, "a", 1, "1", 1, &e), &e);
+  CHECK_OK(bitcask_begin(bc, 0, &txn, &e), &e);
+  CHECK_OK(bitcask_txn_put(txn, "a", 1, "2", 1, &e), &e);
+  CHECK_OK(bitcask_txn_put(txn, "b", 1, "2", 1, &e), &e);
+  CHECK_OK(bitcask_txn_prepare(txn, &e), &e);
+  bitcask_txn_publish(txn);
+  CHECK_OK(bitcask_put(bc, "c", 1, "3", 1, &e), &e);
+  CHECK_OK(bitcask_close(bc, &e), &e);
+  data = craft_read_file(dir, "1.bitcask.data", &n);
+  memcpy(data + n - 3 * RECORD_SZ, data, RECORD_SZ);
+  craft_write_file(dir, "1.bitcask.data", data, n);
+  craft_remove(dir, "bitcask.state"); /* all of it is taken for stable */
+  CHECK_DIR(dir, "a=!corrupt b=!corrupt c=3(doubt)");
+  free(data);
+}
+
+/* A value is damaged, and behind the damage it holds what is a record.  The lengths are right and
+** lead behind the value, so the search does not come to that one. */
+static void record_in_a_damaged_value(void) {
+  const char *dir = craft_dir();
+  craft c = {0}, inner = {0};
+
+  craft_zeros(&inner, 100);
+  craft_put(&inner, 100, "x", "never a value of x");
+  craft_put(&c, 100, "a", "1");
+  craft_record(&c, 100, "v", 1, inner.data, inner.data_sz);
+  craft_put(&c, 100, "z", "3");
+  c.data[RECORD_SZ + 30] ^= 1;
+  c.data[RECORD_SZ + 60] ^= 1;
+  craft_save(&c, dir, 1, CRAFT_NO_HINT);
+  CHECK_DIR(dir, "a=!corrupt z=3(doubt)");
+  craft_clear(&inner);
+  craft_clear(&c);
+}
+
 /* Files 1 to 4, not synced, with records a to e, f and g, h and i, j; then the power
 ** fails, and g is lost. */
 static const char *cut_by_power(void) {
@@ -733,6 +778,8 @@ int main(void) {
   RUN(L22_leading_zeros);
   RUN(L23_last_file_id);
   RUN(D9_rot_in_the_end_of_a_large_commit);
+  RUN(another_record_in_a_batch);
+  RUN(record_in_a_damaged_value);
   RUN(stranded_files);
   RUN(foreign_without_memory);
   return test_done();

@@ -1747,6 +1747,32 @@ static void threads_on_one_handle(void) {
   free(parties);
 }
 
+/* A removed file is cut only if nobody else has it open, or mapped. */
+static void removed_file_is_not_cut_below_a_reader(void) {
+  const bc_env *real = &bc_env_posix;
+  struct iovec iov = {(char[5000]){1}, 5000};
+  char *dir = tempdir_make(), path[4096];
+  uint64_t size = 0;
+  int fd, other;
+  void *p;
+
+  snprintf(path, sizeof path, "%s/file", dir);
+  CHECK_EQ(real->open(NULL, path, BC_OPEN_WRITE | BC_OPEN_CREATE, &fd), 0);
+  CHECK_EQ(real->pwritev(NULL, fd, &iov, 1, 0), 0);
+  CHECK_EQ(real->truncate_removed(NULL, fd, 0), EBUSY);
+  CHECK_EQ(real->open(NULL, path, BC_OPEN_READ, &other), 0);
+  CHECK_EQ(real->unlink(NULL, path), 0);
+  CHECK_EQ(real->truncate_removed(NULL, fd, 0), EBUSY);
+  CHECK_EQ(real->map(NULL, other, 5000, false, &p), 0);
+  CHECK_EQ(real->close(NULL, other), 0);
+  CHECK_EQ(real->truncate_removed(NULL, fd, 0), EBUSY);
+  CHECK_EQ(real->size(NULL, fd, &size), 0);
+  CHECK_EQ(size, 5000);
+  CHECK_EQ(real->unmap(NULL, p, 5000), 0);
+  CHECK_EQ(real->close(NULL, fd), 0);
+  tempdir_remove(dir);
+}
+
 int main(void) {
   const char *s = getenv("SEED");
 
@@ -1767,6 +1793,7 @@ int main(void) {
   RUN(expired_records_are_dropped);
   RUN(steps_are_small);
   RUN(damaged_file_is_left_alone);
+  RUN(removed_file_is_not_cut_below_a_reader);
   RUN(full_disk_fails_no_commit_that_fits);
   RUN(what_fails_is_tried_again);
   RUN(no_call_of_a_step_fails_a_commit);

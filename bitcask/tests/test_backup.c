@@ -617,6 +617,33 @@ static void killed_ones_are_replaced(void) {
   free(partial);
 }
 
+/* What a killed one has left is removed only if all of it is of a backup's making. */
+static void what_others_put_there_is_kept(void) {
+  char *dir = tempdir_make(), *copy = path_in(dir, "-copy"), *partial = path_in(copy, ".partial");
+  char *lock = path_in(partial, "/bitcask.backup"), *words = path_in(partial, "/words");
+  bitcask *bc = open_dir(dir, 400);
+  struct stat st;
+  FILE *f;
+
+  fill(bc);
+  CHECK_EQ(mkdir(partial, 0777), 0);
+  for (int i = 0; i < 2; i++) {
+    f = fopen(i ? words : lock, "w");
+    CHECK(f && !fclose(f));
+  }
+  CHECK_RC(bitcask_backup(bc, copy, NULL, NULL, NULL, &e), BITCASK_INVALID, &e);
+  CHECK(strstr(e.text, "/words is not of its making") != NULL);
+  CHECK_EQ(stat(words, &st), 0);
+  CHECK_EQ(unlink(words), 0);
+  CHECK_OK(bitcask_backup(bc, copy, NULL, NULL, NULL, &e), &e);
+  CHECK_OK(bitcask_close(bc, &e), &e);
+  tempdir_remove(copy);
+  tempdir_remove(dir);
+  free(lock);
+  free(words);
+  free(partial);
+}
+
 int main(void) {
   RUN(one_moment_of_threads);
   RUN(one_moment_of_processes);
@@ -627,6 +654,7 @@ int main(void) {
   RUN(without_a_hint_it_is_copied);
   RUN(refused);
   RUN(killed_ones_are_replaced);
+  RUN(what_others_put_there_is_kept);
   RUN(interrupted);
   return test_done();
 }

@@ -335,7 +335,16 @@ static bc_keydir *save_and_restore(bc_keydir *kd, image *im, unsigned n_flips) {
   return bc_keydir_restore(&from);
 }
 
-/* Changes before and after the first touches; views; damage. */
+/* A look at a key, which touches the part of the table that it is in. */
+static void look_at(const bc_keydir *kd, const uint64_t *now, unsigned i) {
+  char key[MAX_KEY];
+  size_t k = key_of(i, key);
+  bc_place p = {0};
+  bool there = bc_keydir_get(kd, bc_keydir_hash(bc_keydir_seed(kd), key, k), key, k, &p);
+  CHECK(there ? p.offset == now[i] : !now[i]);
+}
+
+/* Changes before, between and after the first touches; views; damage. */
 static void restored(unsigned n_flips) {
   static image im;
   static contents now;
@@ -359,6 +368,7 @@ static void restored(unsigned n_flips) {
     unsigned key = 1 + (unsigned)draw(N_KEYS - 1);
     bool had = now[key] != 0;
     if (set(kd, now, key, draw(3) ? 1 + draw(BC_MAX_OFFSET) : 0)) n_replaced += had;
+    if (i % 1000 == 999) look_at(kd, now, key);
   }
   f.view = bc_keydir_view_open(kd);
   memcpy(f.want, now, sizeof now);

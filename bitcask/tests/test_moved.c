@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "bitcask.h"
+#include "engine.h"
 #include "store.h"
 #include "tempdir.h"
 #include "test.h"
@@ -121,6 +122,30 @@ static void no_commit_is_acknowledged(void) {
     if (test_bad) printf("  %s, mode %d\n", w->name, i % 3);
     teardown();
   }
+}
+
+static uint64_t same_moment(void *ctx) {
+  (void)ctx;
+  return 1000;
+}
+
+/* Under sync=full each commit looks, be it in the millisecond of another look. */
+static void each_synced_commit_looks(void) {
+  bc_env env = bc_env_posix;
+  bitcask_options o;
+  bitcask_error e;
+  bitcask *bc;
+
+  env.monotonic_ms = same_moment;
+  setup();
+  bitcask_options_init(&o);
+  o.create = true;
+  CHECK_OK(bc_open_env(dir, &o, &env, &bc, &e), &e);
+  CHECK_OK(put(bc, "k", &e), &e);
+  sh("mv parent/kv parent/old && mkdir parent/kv");
+  CHECK_RC(put(bc, "lost", &e), BITCASK_MOVED, &e);
+  CHECK_RC(bitcask_close(bc, &e), BITCASK_MOVED, &e);
+  teardown();
 }
 
 /* One that is prepared when the directory goes was on the disk in it.  One that was begun
@@ -288,6 +313,7 @@ static void away_and_back(void) {
 
 int main(void) {
   RUN(no_commit_is_acknowledged);
+  RUN(each_synced_commit_looks);
   RUN(a_transaction_that_was_begun_fails);
   RUN(a_reader_finds_out);
   RUN(nothing_is_touched_in_a_copy);

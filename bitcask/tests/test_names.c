@@ -4,6 +4,7 @@
 ** and an error names the file and says what it is.
 */
 #include "craft.h"
+#include "engine.h"
 #include "test.h"
 
 #include <fcntl.h>
@@ -213,10 +214,69 @@ static void a_name_that_changes(void) {
   check_outside(outside, "2.bitcask.data");
 }
 
+/* Between the look at a name and the opening of it a link can come there. */
+static void no_link_is_opened(void) {
+  const char *dir = craft_dir(), *outside = make_outside();
+  char path[4096], link[4200];
+  struct stat there, opened;
+  int fd, n_opened = 0;
+  pid_t child;
+
+  snprintf(path, sizeof path, "%s/file", dir);
+  snprintf(link, sizeof link, "%s/link", dir);
+  craft_write_file(dir, "file", "", 0);
+  CHECK_EQ(symlink(outside, link) | stat(outside, &there), 0);
+  child = fork();
+  while (!child) {
+    if (renameat2(AT_FDCWD, path, AT_FDCWD, link, RENAME_EXCHANGE)) _exit(0);
+  }
+  for (int i = 0; n_opened < 5000 && i < 1000000; i++) {
+    if (bc_env_posix.open(NULL, path, BC_OPEN_WRITE, &fd)) continue;
+    n_opened++;
+    if (fstat(fd, &opened) || opened.st_ino == there.st_ino) test_bad++;
+    bc_env_posix.close(NULL, fd);
+  }
+  kill(child, SIGKILL);
+  CHECK_EQ(waitpid(child, NULL, 0), child);
+  CHECK(n_opened > 0);
+  (void)unlink(path); /* craft.c removes files, and no links to them */
+  (void)unlink(link);
+}
+
+/* Somebody takes a name that was free a moment ago. */
+static int take_side_name(void *ctx, const char *path, bc_stat *out) {
+  int e = bc_env_posix.lstat(ctx, path, out);
+  FILE *f = e == ENOENT && strstr(path, ".cut-") ? fopen(path, "w") : NULL;
+  if (f && (fputs(outside_text, f) < 0 || fclose(f))) abort();
+  return e;
+}
+
+/* What is cut goes to a file of its own, or is not cut. */
+static void side_name_that_is_taken(void) {
+  const char *dir = make_ours();
+  bc_env env = bc_env_posix;
+  bitcask_options o;
+  bitcask_error e;
+  bitcask *bc;
+  char path[4096];
+
+  env.lstat = take_side_name;
+  craft_options(&o);
+  craft_write_file(dir, "9.bitcask.data", "no record at all", 16);
+  CHECK_OK(bc_open_env(dir, &o, &env, &bc, &e), &e);
+  CHECK(bitcask_put(bc, "new", 3, "value", 5, &e) != BITCASK_OK);
+  CHECK_OK(bitcask_close(bc, &e), &e);
+  CHECK_EQ(craft_size(dir, "9.bitcask.data"), 16);
+  snprintf(path, sizeof path, "%s/9.bitcask.data.cut-0", dir);
+  check_outside(path, "9.bitcask.data.cut-0");
+}
+
 int main(void) {
   RUN(nothing_is_what_it_seems);
   RUN(as_an_ordinary_user);
   RUN(what_is_cut_is_kept);
   RUN(a_name_that_changes);
+  RUN(no_link_is_opened);
+  RUN(side_name_that_is_taken);
   return test_done();
 }

@@ -82,6 +82,81 @@ static bool is_allowed(const world *w, const mem_cut *cut, const model *got) {
   return false;
 }
 
+/* ------------------------------------------------------------ what is on the disk */
+
+typedef struct file_sync {
+  uint64_t inode;
+  char name[64]; /* empty: it has none any more */
+  bool is_data;
+  bool dirty;      /* bytes not synced */
+  bool name_dirty; /* directory entry not synced */
+} file_sync;
+
+static file_sync *file_of(file_sync *files, size_t *n, uint64_t inode) {
+  for (size_t i = 0; i < *n; i++) {
+    if (files[i].inode == inode) return &files[i];
+  }
+  files[*n] = (file_sync){.inode = inode};
+  return &files[(*n)++];
+}
+
+static void set_name(file_sync *f, const char *path, bool name_dirty) {
+  const char *slash = strrchr(path, '/');
+  snprintf(f->name, sizeof f->name, "%s", slash + 1);
+  f->is_data = strstr(f->name, ".bitcask.data") != NULL;
+  f->name_dirty = name_dirty;
+}
+
+static void note_op(file_sync *files, size_t *n, const mem_op *op) {
+  file_sync *f = op->inode ? file_of(files, n, op->inode) : NULL;
+
+  switch (op->kind) {
+  case MEM_CREATE:
+    set_name(f, op->path, true);
+    break;
+  case MEM_RENAME:
+    set_name(f, op->to, true);
+    break;
+  case MEM_UNLINK:
+    f->name[0] = 0;
+    break;
+  case MEM_WRITE:
+  case MEM_TRUNCATE:
+    f->dirty = true;
+    break;
+  case MEM_FDATASYNC:
+    f->dirty = false;
+    break;
+  case MEM_SYNC_DIR:
+    for (size_t i = 0; i < *n; i++) files[i].name_dirty = false;
+    break;
+  default:
+    break;
+  }
+}
+
+static bool is_kept(const file_sync *f) { return strstr(f->name, ".cut-") != NULL; }
+
+/* What is cut off a file is kept in another one: that is on the disk, name and all, by then.  And
+** of several files behind the end each is out of the way before the next one goes there. */
+static bool mends_out_of_order(memenv *m) {
+  file_sync *files = mem_alloc((memenv_log_size(m) + 1) * sizeof *files);
+  bool bad = false;
+  size_t n = 0;
+
+  for (size_t i = 0; i < memenv_log_size(m); i++) {
+    const mem_op *op = memenv_log_op(m, i);
+    bool mends = op->kind == MEM_TRUNCATE || (op->kind == MEM_RENAME && strstr(op->to, ".cut-"));
+    note_op(files, &n, op);
+    for (size_t k = 0; k < n && mends; k++) {
+      const file_sync *f = &files[k];
+      bad |= is_kept(f) && f->inode != op->inode && (f->dirty || f->name_dirty);
+    }
+  }
+  free(files);
+  return bad;
+}
+
 /* ------------------------------------------------------------------- one state */
 
 static bool wrote_something(memenv *m) {
@@ -117,6 +192,12 @@ static const char *put_probe(world *w, memenv *m) {
   return n_told ? "verify finds damage after the repair" : NULL;
 }
 
+static bool has_lost_backup(const trial *t, memenv *m) {
+  bc_stat st;
+  return t->w->backup_op && t->cut->n_ops >= t->w->backup_op &&
+         memenv_env(m)->stat(m, WORLD_BACKUP_DIR, &st);
+}
+
 static void recover(const trial *t, memenv *m, model *found) {
   world *w = t->w;
   model got = {0};
@@ -145,7 +226,9 @@ static void recover(const trial *t, memenv *m, model *found) {
       bad = "after repair and a put, something else is there";
     model_delete(found, "probe", 5);
   }
+  if (!bad && mends_out_of_order(m)) bad = "the repair changes more before it is on the disk";
   if (!bad) bad = world_check_backup(w, m);
+  if (!bad && has_lost_backup(t, m)) bad = "a backup that was acknowledged is gone";
   if (bad) {
     report(t, m, bad);
     model_print_diff(&w->states[newest_state(w, t->cut->n_ops)].keys, found);
@@ -332,29 +415,6 @@ static void large(void) {
 
 /* ------------------------------------------------------------ order in the log */
 
-typedef struct file_sync {
-  uint64_t inode;
-  char name[64]; /* empty: it has none any more */
-  bool is_data;
-  bool dirty;      /* bytes not synced */
-  bool name_dirty; /* directory entry not synced */
-} file_sync;
-
-static file_sync *file_of(file_sync *files, size_t *n, uint64_t inode) {
-  for (size_t i = 0; i < *n; i++) {
-    if (files[i].inode == inode) return &files[i];
-  }
-  files[*n] = (file_sync){.inode = inode};
-  return &files[(*n)++];
-}
-
-static void set_name(file_sync *f, const char *path, bool name_dirty) {
-  const char *slash = strrchr(path, '/');
-  snprintf(f->name, sizeof f->name, "%s", slash + 1);
-  f->is_data = strstr(f->name, ".bitcask.data") != NULL;
-  f->name_dirty = name_dirty;
-}
-
 static void check_all_synced(const file_sync *files, size_t n, const scenario *s, const char *when,
                              size_t i) {
   for (size_t k = 0; k < n; k++) {
@@ -367,31 +427,17 @@ static void check_all_synced(const file_sync *files, size_t n, const scenario *s
   }
 }
 
-static void note_op(file_sync *files, size_t *n, const mem_op *op) {
-  file_sync *f = op->inode ? file_of(files, n, op->inode) : NULL;
+/* A file gets its name when its bytes are on the disk; a hint, when those of its data file are. */
+static void check_renamed(const file_sync *files, size_t n, const scenario *s, const mem_op *op,
+                          size_t i) {
+  const char *name = strrchr(op->to, '/') + 1;
+  size_t n_same = strstr(name, ".hint") ? strspn(name, "0123456789") + 1 : SIZE_MAX;
 
-  switch (op->kind) {
-  case MEM_CREATE:
-    set_name(f, op->path, true);
-    break;
-  case MEM_RENAME:
-    set_name(f, op->to, true);
-    break;
-  case MEM_UNLINK:
-    f->name[0] = 0;
-    break;
-  case MEM_WRITE:
-  case MEM_TRUNCATE:
-    f->dirty = true;
-    break;
-  case MEM_FDATASYNC:
-    f->dirty = false;
-    break;
-  case MEM_SYNC_DIR:
-    for (size_t i = 0; i < *n; i++) files[i].name_dirty = false;
-    break;
-  default:
-    break;
+  for (size_t k = 0; k < n; k++) {
+    const file_sync *f = &files[k];
+    if (f->dirty && (f->inode == op->inode || (f->is_data && !strncmp(f->name, name, n_same))))
+      TEST_FAIL("%s: at operation %zu, which makes %s, %s is not synced", s->name, i, name,
+                f->name);
   }
 }
 
@@ -415,6 +461,7 @@ static void check_order(const scenario *s, bitcask_sync_mode sync) {
     if (op->kind == MEM_UNLINK && strstr(op->path, ".bitcask.data")) {
       check_all_synced(files, n, s, "a data file's end", i);
     }
+    if (op->kind == MEM_RENAME) check_renamed(files, n, s, op, i);
   }
   free(files);
   world_release(&w);

@@ -106,6 +106,32 @@ static void writer_at_work(void) {
   finish();
 }
 
+static int publish_it(void *txn) {
+  bitcask_txn **t = txn;
+  bitcask_txn_publish(*t);
+  *t = NULL;
+  return 0;
+}
+
+/* The writer that is there commits while this one waits for it. */
+static void committed_while_waiting(void) {
+  bitcask_snapshot *snap;
+  bitcask_txn *first = NULL, *txn = NULL;
+  bitcask_wait patient = {.timeout_ms = 10000, .progress = publish_it, .progress_ctx = &first};
+  setup();
+  put(mine, "a");
+  snap = take();
+  CHECK_OK(bitcask_begin(other, 0, &first, &e), &e);
+  CHECK_OK(bitcask_txn_put(first, "a", 1, "2", 1, &e), &e);
+  CHECK_OK(bitcask_txn_prepare(first, &e), &e);
+  CHECK_RC(bitcask_begin_at(snap, &patient, &txn, &e), BITCASK_STALE, &e);
+  CHECK(!first && !txn);
+  bitcask_txn_rollback(txn);
+  bitcask_snapshot_close(snap);
+  put(mine, "a");
+  finish();
+}
+
 /* Copies are no commits, as far as this handle makes them.  Those of another one it cannot tell
 ** from commits, but once. */
 static void merges_do_not_make_it_stale(void) {
@@ -131,6 +157,7 @@ int main(void) {
   RUN(commits_make_it_stale);
   RUN(rolled_back_is_no_commit);
   RUN(writer_at_work);
+  RUN(committed_while_waiting);
   RUN(merges_do_not_make_it_stale);
   return test_done();
 }

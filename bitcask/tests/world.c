@@ -236,7 +236,7 @@ void world_backup(world *w) {
   if (!w->bc) return;
   model_copy(&w->backed_up, &w->now);
   CALL(rc, bitcask_backup(w->bc, WORLD_BACKUP_DIR, NULL, NULL, &n_files, &err));
-  worked(w, "backup", rc, &err);
+  if (worked(w, "backup", rc, &err)) w->backup_op = memenv_log_size(w->m);
 }
 
 static void note_live(model *m, const bitcask_record *r) {

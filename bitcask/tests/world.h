@@ -43,7 +43,8 @@ typedef struct world {
   model *doubts; /* may be found after reopening: failed since the last success */
   size_t n_doubts;
 
-  model backed_up; /* what the backup in WORLD_BACKUP_DIR holds, if there is one */
+  model backed_up;  /* what the backup in WORLD_BACKUP_DIR holds, if there is one */
+  size_t backup_op; /* operations of the log when it was acknowledged, 0: it was not */
 
   int n_errors;          /* calls that failed */
   int first_errno;       /* what the first of them said of the system */

@@ -213,6 +213,48 @@ static void refuses_writes_after_failed_sync(bool revert) {
 static void failed_sync_keeps_content(void) { refuses_writes_after_failed_sync(false); }
 static void failed_sync_reverts_content(void) { refuses_writes_after_failed_sync(true); }
 
+static void check_value(bitcask *bc, const char *key, const char *want) {
+  bitcask_buf got = {0};
+  bitcask_error e = {0};
+
+  CHECK_OK(bitcask_get(bc, key, strlen(key), &got, &e), &e);
+  CHECK_MEM(got.data, got.size, want, strlen(want));
+  bitcask_buf_free(&got);
+}
+
+/* The kernel takes what it has failed to write for clean.  It is written again before a later sync
+** is believed: else that would promise what is in the cache alone. */
+static void given_up_pages_are_written_again(void) {
+  const mem_fault f = {EIO, MEM_CALL_FDATASYNC, 1, false, false}, none = {0};
+  memenv *m = memenv_new(1), *cut;
+  bitcask_error e = {0};
+  bitcask_options o;
+  bitcask *bc;
+
+  bitcask_options_init(&o);
+  o.sync = BITCASK_SYNC_NORMAL;
+  o.create = true;
+  memenv_log_start(m);
+  CHECK_OK(bc_open_env("/kv", &o, memenv_env(m), &bc, &e), &e);
+  CHECK_OK(bitcask_put(bc, "k", 1, "before", 6, &e), &e);
+  memenv_set_fault(m, &f);
+  CHECK_RC(bitcask_sync(bc, &e), BITCASK_IOERR, &e);
+  memenv_set_fault(m, &none);
+  bitcask_close(bc, NULL);
+  CHECK_OK(bc_open_env("/kv", &o, memenv_env(m), &bc, &e), &e);
+  check_value(bc, "k", "before");
+  CHECK_OK(bitcask_put(bc, "l", 1, "behind", 6, &e), &e);
+  CHECK_OK(bitcask_sync(bc, &e), &e);
+  cut = memenv_crash(m, &(mem_cut){.kind = MEM_CUT_SYNCED, .n_ops = memenv_log_size(m)});
+  CHECK_OK(bitcask_close(bc, &e), &e);
+  CHECK_OK(bc_open_env("/kv", &o, memenv_env(cut), &bc, &e), &e);
+  check_value(bc, "k", "before");
+  check_value(bc, "l", "behind");
+  CHECK_OK(bitcask_close(bc, &e), &e);
+  memenv_free(cut);
+  memenv_free(m);
+}
+
 /* ------------------------------------------------------------------ no memory */
 
 static bool run_without_memory(const scenario *s, uint64_t nth) {
@@ -261,6 +303,7 @@ static void every_allocation_fails(void) {
 int main(void) {
   RUN(failed_sync_keeps_content);
   RUN(failed_sync_reverts_content);
+  RUN(given_up_pages_are_written_again);
   RUN(every_allocation_fails);
   RUN(every_call_fails);
   printf("%lu runs, %lu disks read afterwards\n", n_runs, n_disks);

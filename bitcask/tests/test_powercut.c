@@ -12,6 +12,7 @@
 #include "test.h"
 #include "world.h"
 
+#include "craft.h"
 #include "engine.h"
 #include "memenv_int.h"
 
@@ -388,7 +389,8 @@ static void start_large(world *w) {
   world_put(w, "b", "stays");
 }
 
-/* Few states, each being 65 MiB: around each sync, and the ends of the log. */
+/* Few states, each being 65 MiB: behind what is written before its end is known, and the end of the
+** log. */
 static void large(void) {
   const scenario both[] = {
       {"large transaction", start_large, run_large, 0, false},
@@ -405,6 +407,10 @@ static void large(void) {
     if (w.failure[0]) TEST_FAIL("%s: %s", both[i].name, w.failure);
     n_reported = 0;
     n = memenv_log_size(w.m);
+    for (size_t k = 1; k <= n && !w.failure[0]; k++) {
+      if (memenv_log_op(w.m, k - 1)->n >= 1 << 20)
+        check_state(&t, (mem_cut){.kind = MEM_CUT_KILL, .n_ops = k});
+    }
     for (size_t k = n - n / 6; k <= n && !w.failure[0]; k += 1 + n / 48) {
       mem_cut cut = {.kind = (mem_cut_kind)(k % 4), .n_ops = k, .seed = k, .torn = k % 3};
       check_state(&t, cut);
@@ -495,6 +501,47 @@ static void position_known_before_the_first_record(void) {
   world_release(&w);
 }
 
+/* Files that somebody else has written a moment ago, and not synced, get their hints. */
+static void foreign_is_synced_before_its_hint(void) {
+  const scenario s = {.name = "files of somebody else"};
+  memenv *m = memenv_new(1);
+  const bc_env *env = memenv_env(m);
+  bitcask_options o;
+  bitcask_error e;
+  bitcask *bc = NULL;
+  craft c = {0};
+  file_sync files[64];
+  size_t n = 0;
+  bool hinted = false;
+
+  craft_put(&c, 100, "a", "1");
+  CHECK_EQ(env->mkdir(env->ctx, "/disk") | env->mkdir(env->ctx, WORLD_DIR), 0);
+  memenv_log_start(m);
+  for (int id = 1; id <= 2; id++) {
+    struct iovec iov = {c.data, c.data_sz};
+    char path[64];
+    int fd = -1;
+    snprintf(path, sizeof path, WORLD_DIR "/%d.bitcask.data", id);
+    CHECK_EQ(env->open(env->ctx, path, BC_OPEN_WRITE | BC_OPEN_CREATE, &fd), 0);
+    CHECK_EQ(env->pwritev(env->ctx, fd, &iov, 1, 0), 0);
+    CHECK_EQ(env->close(env->ctx, fd), 0);
+  }
+  bitcask_options_init(&o);
+  CHECK_OK(bc_open_env(WORLD_DIR, &o, env, &bc, &e), &e);
+  CHECK_OK(bitcask_put(bc, "b", 1, "2", 1, &e), &e);
+  CHECK_OK(bitcask_close(bc, &e), &e);
+  for (size_t i = 0; i < memenv_log_size(m); i++) {
+    const mem_op *op = memenv_log_op(m, i);
+    note_op(files, &n, op);
+    if (op->kind != MEM_RENAME) continue;
+    check_renamed(files, n, &s, op, i);
+    hinted |= strstr(op->to, "1.bitcask.hint") != NULL;
+  }
+  CHECK(hinted);
+  craft_clear(&c);
+  memenv_free(m);
+}
+
 static void synced_before_acknowledged_or_removed(void) {
   for (size_t i = 0; i < n_scenarios; i++) {
     check_order(&scenarios[i], BITCASK_SYNC_FULL);
@@ -505,6 +552,7 @@ static void synced_before_acknowledged_or_removed(void) {
 
 int main(void) {
   RUN(synced_before_acknowledged_or_removed);
+  RUN(foreign_is_synced_before_its_hint);
   RUN(position_known_before_the_first_record);
   RUN(sync_full);
   RUN(sync_normal);

@@ -378,6 +378,20 @@ def test_own_writes_are_read(home="."):
     assert get(a, "x") == "7"
 
 
+def test_own_writes_are_read_beside_a_cursor(home="."):
+    """The cursor goes on with what was there when it began, the next statement sees the write."""
+    _, b = pair(home)
+    b.execute("BEGIN")
+    b.execute("INSERT INTO kv VALUES('z', '1')")
+    rows = b.execute("SELECT key FROM kv")
+    seen = [rows.fetchone()[0]]
+    b.execute("UPDATE kv SET value = '8' WHERE key = 'x'")
+    assert get(b, "x") == "8"
+    seen += [row[0] for row in rows]
+    assert sorted(seen) == ["x", "y", "z"]
+    b.execute("COMMIT")
+
+
 def test_two_directories(home="."):
     a, b = pair(home, 2)
     a.execute("INSERT INTO kv1 VALUES('x', '1')")

@@ -104,6 +104,27 @@ static void F2_extreme_timestamps_read(void) {
   check_timestamps(CRAFT_NO_HINT);
 }
 
+/* The clock is set back, while a handle is open and while none is: no record is older than the one
+** before it, or it would expire first. */
+static void F2_time_does_not_run_back(void) {
+  const char *dir = craft_dir();
+  craft c = {0};
+
+  craft_now = 2000;
+  for (int reopened = 0; reopened < 2; reopened++) {
+    bitcask *bc = craft_open_rw(dir);
+    for (int i = 0; i < 2; i++) {
+      put(bc, "k", 1, "v", 1);
+      craft_put(&c, 2000, "k", "v");
+      craft_now = 1000;
+    }
+    close_ok(bc);
+  }
+  check_data(dir, 1, &c);
+  craft_now = 0;
+  craft_clear(&c);
+}
+
 static void F2_key_too_long(void) {
   const char *dir = craft_dir();
   uint8_t *key = calloc(MAX_KEY_SZ + 1, 1);
@@ -352,6 +373,7 @@ static void F6_large_value_without_hint(void) {
 int main(void) {
   RUN(F2_extreme_keys_and_values_written);
   RUN(F2_extreme_timestamps_read);
+  RUN(F2_time_does_not_run_back);
   RUN(F2_key_too_long);
   RUN(F2_value_too_long);
   RUN(F3_tombstone_prefix_refused);

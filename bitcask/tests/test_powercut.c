@@ -501,8 +501,9 @@ static void position_known_before_the_first_record(void) {
   world_release(&w);
 }
 
-/* Files that somebody else has written a moment ago, and not synced, get their hints. */
-static void foreign_is_synced_before_its_hint(void) {
+/* Files that somebody else has written a moment ago, and not synced, get their hints; but not one
+** that is damaged.  Synced are all: from now on they count as stable. */
+static void check_foreign(bool damaged) {
   const scenario s = {.name = "files of somebody else"};
   memenv *m = memenv_new(1);
   const bc_env *env = memenv_env(m);
@@ -514,7 +515,8 @@ static void foreign_is_synced_before_its_hint(void) {
   size_t n = 0;
   bool hinted = false;
 
-  craft_put(&c, 100, "a", "1");
+  for (int i = 0; i < 3; i++) craft_put(&c, 100, "a", "1");
+  if (damaged) memset(c.data + c.data_sz / 3, 1, 12);
   CHECK_EQ(env->mkdir(env->ctx, "/disk") | env->mkdir(env->ctx, WORLD_DIR), 0);
   memenv_log_start(m);
   for (int id = 1; id <= 2; id++) {
@@ -537,9 +539,15 @@ static void foreign_is_synced_before_its_hint(void) {
     check_renamed(files, n, &s, op, i);
     hinted |= strstr(op->to, "1.bitcask.hint") != NULL;
   }
-  CHECK(hinted);
+  CHECK_EQ(hinted, !damaged);
+  check_all_synced(files, n, &s, "the end", memenv_log_size(m));
   craft_clear(&c);
   memenv_free(m);
+}
+
+static void foreign_is_synced(void) {
+  check_foreign(false);
+  check_foreign(true);
 }
 
 static void synced_before_acknowledged_or_removed(void) {
@@ -552,7 +560,7 @@ static void synced_before_acknowledged_or_removed(void) {
 
 int main(void) {
   RUN(synced_before_acknowledged_or_removed);
-  RUN(foreign_is_synced_before_its_hint);
+  RUN(foreign_is_synced);
   RUN(position_known_before_the_first_record);
   RUN(sync_full);
   RUN(sync_normal);

@@ -722,6 +722,33 @@ static void tail_says_what_is_going_on(void) {
   CHECK_OK(bitcask_close(bc, &e), &e);
 }
 
+/* Each commit under sync=full moves the one that is older: the other one is whole if the page gets
+** to the disk in between. */
+static void stable_positions_take_turns(void) {
+  size_t step = offset_of(STATE, "stable 1", 16) - offset_of(STATE, "stable 0", 16);
+  const char *dir = craft_dir();
+  uint64_t end = 0, offset, other;
+  bitcask_error e = {0};
+  bitcask_options o;
+  bitcask *bc;
+
+  craft_options(&o);
+  o.sync = BITCASK_SYNC_FULL;
+  bc = craft_open(dir, &o);
+  for (int i = 0; i < 6; i++) {
+    uint64_t before = end;
+    uint8_t *page;
+    put(bc, "k", "v");
+    page = read_state(dir);
+    end = (uint64_t)craft_size(dir, "1.bitcask.data");
+    offset = state_number(page, "offset", 0, 8);
+    other = state_number(page, "offset", step, 8);
+    CHECK(offset == end ? other == before : offset == before && other == end);
+    free(page);
+  }
+  CHECK_OK(bitcask_close(bc, &e), &e);
+}
+
 static void counters_of_the_page(void) {
   bitcask_merge_options all = {.kind = BITCASK_MERGE_ALL};
   bitcask_merge_result result;
@@ -963,6 +990,7 @@ int main(void) {
   RUN(links_are_as_described);
   RUN(state_table_is_true);
   RUN(keydir_tables_are_true);
+  RUN(stable_positions_take_turns);
   RUN(counters_of_the_page);
   RUN(a_failed_sync_is_noted);
   RUN(tail_says_what_is_going_on);

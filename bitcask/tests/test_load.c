@@ -667,6 +667,58 @@ static void record_in_a_damaged_value(void) {
   craft_clear(&c);
 }
 
+static void put_long(craft *c, char key, size_t total_sz, char byte) {
+  uint8_t value[1024];
+  size_t n = total_sz - CRAFT_HEADER_SZ - 1;
+
+  memset(value, byte, n);
+  craft_record(c, 100, &key, 1, value, n);
+}
+
+/* A sector of the disk has got what is in another one.  It begins within a record and ends with
+** one, as the other does: so only its beginning does not fit.  But all of it is doubtful, or an
+** older value of k would be the newest. */
+static void sector_of_another_place(void) {
+  const char *dir = craft_dir();
+  craft c = {0};
+
+  put_long(&c, 'x', 600, 'x'); /* 88 bytes of it in the sector at 512 */
+  put_long(&c, 'k', 24, '1');
+  put_long(&c, 'f', 400, 'f');
+  put_long(&c, 'y', 600, 'y'); /* 88 bytes of it in the sector at 1536 */
+  put_long(&c, 'k', 24, '2');
+  put_long(&c, 'g', 400, 'g');
+  craft_put(&c, 100, "z", "3");
+  memcpy(c.data + 1536, c.data + 512, 512);
+  craft_save(&c, dir, 1, CRAFT_NO_HINT);
+  CHECK_DIR(dir, "f=!corrupt k=!corrupt x=!corrupt z=3(doubt)");
+  craft_clear(&c);
+}
+
+/* Whether a key was deleted before the damage or written in it nobody knows, until it is deleted
+** once more. */
+static void deletion_ends_a_doubt(void) {
+  const char *dir = craft_dir();
+  bitcask_buf value = {0};
+  bitcask_error e = {0};
+  bitcask *bc;
+  craft c = {0};
+
+  craft_put(&c, 100, "x", "1");
+  craft_tombstone(&c, 100, "x", 1, 1);
+  craft_zeros(&c, 40);
+  craft_put(&c, 100, "z", "3");
+  craft_save(&c, dir, 1, CRAFT_NO_HINT);
+  bc = craft_open_rw(dir);
+  CHECK_RC(bitcask_get(bc, "x", 1, &value, &e), BITCASK_CORRUPT, &e);
+  CHECK_OK(bitcask_delete(bc, "x", 1, &e), &e);
+  CHECK_RC(bitcask_get(bc, "x", 1, &value, &e), BITCASK_NOTFOUND, &e);
+  CHECK_RC(bitcask_get(bc, "w", 1, &value, &e), BITCASK_NOTFOUND, &e);
+  CHECK_OK(bitcask_close(bc, &e), &e);
+  bitcask_buf_free(&value);
+  craft_clear(&c);
+}
+
 /* Files 1 to 4, not synced, with records a to e, f and g, h and i, j; then the power
 ** fails, and g is lost. */
 static const char *cut_by_power(void) {
@@ -818,6 +870,8 @@ int main(void) {
   RUN(D9_rot_in_the_end_of_a_large_commit);
   RUN(another_record_in_a_batch);
   RUN(record_in_a_damaged_value);
+  RUN(sector_of_another_place);
+  RUN(deletion_ends_a_doubt);
   RUN(records_behind_the_end_are_kept);
   RUN(stranded_files);
   RUN(foreign_without_memory);

@@ -505,6 +505,60 @@ static void M18_damaged_records_lose_no_others(void) {
   }
 }
 
+/* The newest record of x cannot be read, be it a deletion or a value.  It goes with its file, and
+** does not uncover the older value in a file that stays. */
+static void M18_nothing_older_is_uncovered(void) {
+  for (int deleted = 0; deleted < 2; deleted++) {
+    const char *dir = craft_dir();
+    uint32_t second = 2;
+    bitcask *bc;
+    craft c = {0};
+
+    craft_put(&c, 100, "x", "1");
+    craft_put(&c, 100, "y", "1");
+    save(&c, dir, 1, CRAFT_HINT);
+    craft_put(&c, 100, "v", "2");
+    if (deleted)
+      craft_tombstone(&c, 100, "x", 1, 2);
+    else
+      craft_put(&c, 100, "x", "another value of x");
+    craft_put(&c, 100, "z", "2");
+    c.data[16 + 20] ^= 1;
+    c.data[16 + 30] ^= 1;
+    save(&c, dir, 2, CRAFT_HINT);
+    craft_put(&c, 100, "w", "3");
+    save(&c, dir, 3, CRAFT_HINT);
+    bc = craft_open_rw(dir);
+    CHECK_EQ(merge_with(bc, BITCASK_MERGE_FILES, &second, 1).n_damaged, 1);
+    CHECK_TEXT(craft_dump(bc), "v=2 w=3 y=1 z=2");
+    close_ok(bc);
+    CHECK_DIR(dir, "v=2 w=3 y=1 z=2");
+  }
+}
+
+/* Of file 1 most is dead, but some of its bytes are damaged and may have held anybody's newest value.
+** What a copy stands behind is in doubt no more: so it is not merged unasked. */
+static void M18_doubt_is_not_merged_away(void) {
+  const char *dir = craft_dir();
+  bitcask *bc;
+  craft c = {0};
+
+  craft_put(&c, 100, "a", "1");
+  for (int i = 0; i < 20; i++) craft_put(&c, 100, "b", "2");
+  craft_zeros(&c, 40);
+  craft_put(&c, 100, "b", "3");
+  craft_save(&c, dir, 1, CRAFT_NO_HINT);
+  craft_clear(&c);
+  craft_put(&c, 100, "c", "4");
+  craft_save(&c, dir, 2, CRAFT_NO_HINT);
+  bc = craft_open_rw(dir);
+  CHECK_EQ(merge_with(bc, BITCASK_MERGE_POLICY, NULL, 0).n_inputs, 0);
+  CHECK_TEXT(craft_dump(bc), "a=!corrupt b=3 c=4(doubt)");
+  close_ok(bc);
+  CHECK_DIR(dir, "a=!corrupt b=3 c=4(doubt)");
+  craft_clear(&c);
+}
+
 /* File 1: ten values of 16 bytes, `dead` of them overwritten in file 2. */
 static void ten(const char *dir, int dead) {
   craft c = {0};
@@ -668,6 +722,8 @@ int main(void) {
   RUN(M16_writes_during_merges);
   RUN(M17_files_without_values_are_merged);
   RUN(M18_damaged_records_lose_no_others);
+  RUN(M18_nothing_older_is_uncovered);
+  RUN(M18_doubt_is_not_merged_away);
   RUN(M19_triggers);
   RUN(M19_thresholds);
   RUN(M20_merge_txt_breaks_nothing);

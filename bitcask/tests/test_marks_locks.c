@@ -332,6 +332,20 @@ static void K4_our_lock_text(void) {
   CHECK_EQ(craft_size(dir, "bitcask.merge.lock"), -1);
 }
 
+/* Of two writers the first to go leaves them to the other one. */
+static void K4_lock_files_stay_for_others(void) {
+  const char *dir = craft_dir();
+  bitcask *one = craft_open_rw(dir), *other = craft_open_rw(dir);
+
+  put_ok(one, "a", "1");
+  put_ok(other, "b", "2");
+  close_ok(one);
+  CHECK(craft_size(dir, "bitcask.write.lock") > 0 && craft_size(dir, "bitcask.merge.lock") > 0);
+  put_ok(other, "c", "3");
+  close_ok(other);
+  CHECK(craft_size(dir, "bitcask.write.lock") < 0 && craft_size(dir, "bitcask.merge.lock") < 0);
+}
+
 /* A writer of the reference is alive: its hint is open, its last record torn. */
 static void K6_reader_beside_a_live_writer(void) {
   const char *dir = craft_dir();
@@ -492,6 +506,7 @@ int main(void) {
   RUN(K4_recycled_pid);
   RUN(K4_live_write_lock_is_honoured);
   RUN(K4_our_lock_text);
+  RUN(K4_lock_files_stay_for_others);
   RUN(K6_reader_beside_a_live_writer);
   RUN(K9_live_merge_lock);
   RUN(K10_stale_merge_lock_names_the_output);

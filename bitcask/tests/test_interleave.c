@@ -260,6 +260,41 @@ static void first_put_beside_a_get(void) {
   finish(other);
 }
 
+/* A key is deleted while a handle sleeps, and a merge takes its deletion away. */
+static void deleted_and_merged_while_asleep(void) {
+  bitcask_error e;
+  bitcask *bc;
+
+  setup();
+  CHECK_OK(bitcask_open(dir, &options, &writer, &e), &e);
+  CHECK_OK(bitcask_put(writer, "k", 1, "1", 1, &e), &e);
+  CHECK_OK(bitcask_put(writer, "l", 1, "1", 1, &e), &e);
+  bc = open_hooked();
+  CHECK_EQ(get(bc, "k"), BITCASK_OK);
+  CHECK_OK(bitcask_delete(writer, "k", 1, &e), &e);
+  CHECK_OK(merge_all(writer), &e);
+  CHECK_EQ(get(bc, "k"), BITCASK_NOTFOUND);
+  CHECK_EQ(get(bc, "l"), BITCASK_OK);
+  finish(bc);
+}
+
+/* A handle that writes knows by then what others have written since it last looked. */
+static void written_by_both(void) {
+  bitcask_error e;
+  bitcask *bc;
+
+  setup();
+  CHECK_OK(bitcask_open(dir, &options, &writer, &e), &e);
+  bc = open_hooked();
+  for (int i = 0; i < 3; i++) {
+    char key = (char)('a' + i);
+    CHECK_OK(bitcask_put(writer, &key, 1, "1", 1, &e), &e);
+    CHECK_OK(bitcask_put(bc, "k", 1, "1", 1, &e), &e);
+    CHECK_EQ(get(bc, (char[]){key, 0}), BITCASK_OK);
+  }
+  finish(bc);
+}
+
 static _Atomic bool stop;
 
 static void *get_for_ever(void *bc) {
@@ -1026,6 +1061,8 @@ int main(void) {
   RUN(child_cannot_end_the_transaction);
   RUN(sync_covers_files_not_seen_yet);
   RUN(reload_during_a_transaction);
+  RUN(deleted_and_merged_while_asleep);
+  RUN(written_by_both);
   RUN(first_put_beside_a_get);
   RUN(readers_do_not_starve_a_writer);
   RUN(verify_beside_a_removal);

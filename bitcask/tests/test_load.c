@@ -8,6 +8,7 @@
 #include "test.h"
 
 #include "craft.h"
+#include "engine.h"
 #include "oom.h"
 
 #include <limits.h>
@@ -719,6 +720,50 @@ static void deletion_ends_a_doubt(void) {
   craft_clear(&c);
 }
 
+/* A checkpoint would say of a key in doubt that it is where an older value is. */
+static void no_checkpoint_of_a_doubt(void) {
+  const char *dir = craft_dir();
+  bitcask_error e = {0};
+  bitcask *bc;
+  craft c = {0};
+
+  craft_put(&c, 100, "a", "1");
+  craft_zeros(&c, 40);
+  craft_put(&c, 100, "z", "3");
+  craft_save(&c, dir, 1, CRAFT_NO_HINT);
+  for (int i = 0; i < 2; i++) {
+    bc = craft_open_rw(dir);
+    bc_save_early(bc);
+    CHECK_OK(bitcask_put(bc, "w", 1, "2", 1, &e), &e);
+    CHECK_OK(bitcask_close(bc, &e), &e);
+    CHECK_EQ(craft_size(dir, "bitcask.keydir"), -1);
+  }
+  CHECK_DIR(dir, "a=!corrupt w=2 z=3(doubt)");
+  craft_clear(&c);
+}
+
+/* Somebody cuts a file that is open and read without a mapping: what is not there is not made up,
+** be no CRC looked at. */
+static void cut_while_it_is_open(void) {
+  const char *dir = craft_dir();
+  bitcask_buf value = {0};
+  bitcask_options o;
+  bitcask_error e = {0};
+  char path[4096];
+  bitcask *bc;
+
+  craft_options(&o);
+  o.mmap = o.verify = false;
+  bc = craft_open(dir, &o);
+  CHECK_OK(bitcask_put(bc, "k", 1, (char[3000]){1}, 3000, &e), &e);
+  CHECK_OK(bitcask_get(bc, "k", 1, &value, &e), &e);
+  snprintf(path, sizeof path, "%s/1.bitcask.data", dir);
+  CHECK_EQ(truncate(path, 2000), 0);
+  CHECK_RC(bitcask_get(bc, "k", 1, &value, &e), BITCASK_CORRUPT, &e);
+  CHECK_OK(bitcask_close(bc, &e), &e);
+  bitcask_buf_free(&value);
+}
+
 /* Files 1 to 4, not synced, with records a to e, f and g, h and i, j; then the power
 ** fails, and g is lost. */
 static const char *cut_by_power(void) {
@@ -872,6 +917,8 @@ int main(void) {
   RUN(record_in_a_damaged_value);
   RUN(sector_of_another_place);
   RUN(deletion_ends_a_doubt);
+  RUN(no_checkpoint_of_a_doubt);
+  RUN(cut_while_it_is_open);
   RUN(records_behind_the_end_are_kept);
   RUN(stranded_files);
   RUN(foreign_without_memory);

@@ -392,6 +392,17 @@ def test_own_writes_are_read_beside_a_cursor(home="."):
     b.execute("COMMIT")
 
 
+def test_an_update_beside_a_cursor_reads_what_is_there(home="."):
+    """The cursor keeps its state; what is added to is not in it."""
+    a, b = pair(home)
+    rows = b.execute("SELECT CAST(value AS TEXT) FROM kv")
+    seen = [rows.fetchone()[0]]
+    a.execute("UPDATE kv SET value = '5'")
+    b.execute("UPDATE kv SET value = CAST(value AS TEXT) + 1 WHERE key = 'x'")
+    seen += [row[0] for row in rows]
+    assert (seen, get(a, "x"), get(b, "y")) == (["1", "1"], "6", "5")
+
+
 def test_two_directories(home="."):
     a, b = pair(home, 2)
     a.execute("INSERT INTO kv1 VALUES('x', '1')")

@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "memenv_int.h"
 #include "model.h"
+#include "tempdir.h"
 
 #include <sys/mount.h>
 
@@ -146,7 +147,30 @@ static void tmpfs(void) {
   CHECK_EQ(rmdir(dir), 0);
 }
 
+/* More pieces than the kernel takes in one call: each of them gets to its place. */
+static void many_pieces_are_one_write(void) {
+  enum { N = 3000 };
+  static uint16_t piece[N], got[N];
+  static struct iovec iov[N];
+  char *dir = tempdir_make(), path[4096];
+  size_t n = 0;
+  int fd;
+
+  for (int i = 0; i < N; i++) {
+    piece[i] = (uint16_t)i;
+    iov[i] = (struct iovec){&piece[i], sizeof piece[i]};
+  }
+  snprintf(path, sizeof path, "%s/file", dir);
+  CHECK_EQ(bc_env_posix.open(NULL, path, BC_OPEN_WRITE | BC_OPEN_CREATE, &fd), 0);
+  CHECK_EQ(bc_env_posix.pwritev(NULL, fd, iov, N, 0), 0);
+  CHECK_EQ(bc_env_posix.pread(NULL, fd, got, sizeof got, 0, &n), 0);
+  CHECK_MEM(got, n, piece, sizeof piece);
+  CHECK_EQ(bc_env_posix.close(NULL, fd), 0);
+  tempdir_remove(dir);
+}
+
 int main(void) {
+  RUN(many_pieces_are_one_write);
   RUN(quota);
   RUN(tmpfs);
   return test_done();

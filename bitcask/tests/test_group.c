@@ -621,6 +621,29 @@ static void undone_by_another_member(void) {
   memenv_free(r.m);
 }
 
+/* ... and the other one goes on alone: in the file there is its record, and nothing behind it of what
+** was prepared before. */
+static void one_goes_on_alone(void) {
+  bitcask_error e;
+  bc_stat before, after;
+  run r;
+
+  start(&r, &cases[0], BITCASK_SYNC_OFF);
+  CHECK_EQ(memenv_env(r.m)->stat(r.m, "/disk/a/1.bitcask.data", &before), 0);
+  CHECK_OK(begin_all(&r, &e), &e);
+  CHECK_OK(put_all(&r, 1, &e), &e);
+  CHECK_OK(bitcask_prepare_all(r.txn, 2, &e), &e);
+  bitcask_txn_rollback(r.txn[1]);
+  CHECK_OK(bitcask_txn_prepare(r.txn[0], &e), &e);
+  bitcask_txn_publish(r.txn[0]);
+  CHECK_EQ(memenv_env(r.m)->stat(r.m, "/disk/a/1.bitcask.data", &after), 0);
+  CHECK_EQ(after.size - before.size, 14 + 1 + (int)sizeof(unsigned));
+  close_all(&r);
+  CHECK_EQ(read_counter(r.m, &r, 0, false), 1);
+  CHECK_EQ(read_counter(r.m, &r, 1, false), 0);
+  memenv_free(r.m);
+}
+
 int main(void) {
   RUN(all_or_nothing_full);
   RUN(all_or_nothing_normal);
@@ -636,5 +659,6 @@ int main(void) {
   RUN(strangers_are_left_alone);
   RUN(one_is_published_and_another_rolled_back);
   RUN(undone_by_another_member);
+  RUN(one_goes_on_alone);
   return test_done();
 }

@@ -469,6 +469,31 @@ static void M17_files_without_values_are_merged(void) {
   CHECK_EQ(total_data(dir), 32);
 }
 
+/* Tombstones whose values are in a file that stays are needed, and no reason for a merge: they would
+** be merged for ever. */
+static void M17_needed_tombstones_are_no_reason(void) {
+  const char *dir = craft_dir();
+  bitcask_options o;
+  bitcask_error e = {0};
+  bitcask *bc;
+  craft c = {0};
+  bool due = true;
+
+  for (char key[2] = "a"; key[0] <= 'j'; key[0]++) craft_put(&c, 100, key, "1");
+  save(&c, dir, 1, CRAFT_HINT);
+  for (char key[2] = "a"; key[0] <= 'c'; key[0]++) craft_tombstone(&c, 101, key, 1, 2);
+  for (char key[2] = "m"; key[0] <= 'r'; key[0]++) craft_put(&c, 101, key, "2");
+  save(&c, dir, 2, CRAFT_HINT);
+  craft_put(&c, 102, "z", "3");
+  save(&c, dir, 3, CRAFT_HINT);
+  craft_options(&o);
+  o.dead_bytes_merge_trigger = 100;
+  bc = craft_open(dir, &o);
+  CHECK_OK(bitcask_needs_merge(bc, &due, &e), &e);
+  CHECK(!due);
+  close_ok(bc);
+}
+
 /* 40 records, every second one and the first damaged.  Behind a valid hint that is
 ** not known, so that the file has to be named. */
 static void M18_damaged_records_lose_no_others(void) {
@@ -721,6 +746,7 @@ int main(void) {
   RUN(M15_torn_output_of_a_dead_merge);
   RUN(M16_writes_during_merges);
   RUN(M17_files_without_values_are_merged);
+  RUN(M17_needed_tombstones_are_no_reason);
   RUN(M18_damaged_records_lose_no_others);
   RUN(M18_nothing_older_is_uncovered);
   RUN(M18_doubt_is_not_merged_away);

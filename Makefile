@@ -85,7 +85,7 @@ stress: setup-test
 	  "$(PYTHON) sql-tests/differential.py $$(date +%s) $$(($(SECS) * 20))" \
 	  '$(PYTHON) sql-tests/groups.py' '$(PYTHON) sql-tests/isolation.py'
 
-# Do the tests notice what they are there to notice?  For hours, unless ONLY=NAME.
+# Do the tests notice what they are there to notice?  Half an hour, or ONLY=NAME.
 mutants: setup-test
 	@bitcask/tests/mutants/run
 

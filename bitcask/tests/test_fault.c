@@ -227,28 +227,30 @@ static void check_value(bitcask *bc, const char *key, const char *want) {
 static void given_up_pages_are_written_again(void) {
   const mem_fault f = {EIO, MEM_CALL_FDATASYNC, 1, false, false}, none = {0};
   memenv *m = memenv_new(1), *cut;
+  char before[20000] = {0}; /* pages that no later write touches */
   bitcask_error e = {0};
   bitcask_options o;
   bitcask *bc;
 
+  memset(before, 'b', sizeof before - 1);
   bitcask_options_init(&o);
   o.sync = BITCASK_SYNC_NORMAL;
   o.create = true;
   memenv_log_start(m);
   CHECK_OK(bc_open_env("/kv", &o, memenv_env(m), &bc, &e), &e);
-  CHECK_OK(bitcask_put(bc, "k", 1, "before", 6, &e), &e);
+  CHECK_OK(bitcask_put(bc, "k", 1, before, sizeof before - 1, &e), &e);
   memenv_set_fault(m, &f);
   CHECK_RC(bitcask_sync(bc, &e), BITCASK_IOERR, &e);
   memenv_set_fault(m, &none);
   bitcask_close(bc, NULL);
   CHECK_OK(bc_open_env("/kv", &o, memenv_env(m), &bc, &e), &e);
-  check_value(bc, "k", "before");
+  check_value(bc, "k", before);
   CHECK_OK(bitcask_put(bc, "l", 1, "behind", 6, &e), &e);
   CHECK_OK(bitcask_sync(bc, &e), &e);
   cut = memenv_crash(m, &(mem_cut){.kind = MEM_CUT_SYNCED, .n_ops = memenv_log_size(m)});
   CHECK_OK(bitcask_close(bc, &e), &e);
   CHECK_OK(bc_open_env("/kv", &o, memenv_env(cut), &bc, &e), &e);
-  check_value(bc, "k", "before");
+  check_value(bc, "k", before);
   check_value(bc, "l", "behind");
   CHECK_OK(bitcask_close(bc, &e), &e);
   memenv_free(cut);

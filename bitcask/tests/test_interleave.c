@@ -632,6 +632,42 @@ static void output_half_written(void) {
   }
 }
 
+static bitcask *late_writer;
+
+static int overwrite_and_write(void *ctx, int fd, struct iovec *iov, int n, uint64_t offset) {
+  bitcask_error e;
+  if (plan == LOOK_AT_WRITE) {
+    plan = IDLE;
+    CHECK_OK(bitcask_put(late_writer, "k", 1, "new", 3, &e), &e);
+    check_value(reader, "k", "new", 3);
+  }
+  return bc_env_posix.pwritev(ctx, fd, iov, n, offset);
+}
+
+/* A merge copies a value that somebody else has just overwritten: who knows the new one does not take
+** the copy for newer. */
+static void copy_of_what_was_overwritten(void) {
+  bc_env merger_env = bc_env_posix;
+  bitcask_error e;
+
+  setup();
+  CHECK_OK(bitcask_open(dir, &options, &late_writer, &e), &e);
+  CHECK_OK(bitcask_put(late_writer, "k", 1, "old", 3, &e), &e);
+  CHECK_OK(bitcask_put(late_writer, "dead", 4, "1", 1, &e), &e);
+  CHECK_OK(bitcask_delete(late_writer, "dead", 4, &e), &e);
+  merger_env.pwritev = overwrite_and_write;
+  reader = open_hooked();
+  CHECK_OK(bc_open_env(dir, &options, &merger_env, &writer, &e), &e);
+  plan = LOOK_AT_WRITE;
+  CHECK_OK(merge_all(writer), &e);
+  CHECK_EQ(plan, IDLE);
+  check_value(reader, "k", "new", 3);
+  check_value(writer, "k", "new", 3);
+  check_value(late_writer, "k", "new", 3);
+  CHECK_OK(bitcask_close(late_writer, &e), &e);
+  finish(reader);
+}
+
 /* The merger is killed there, and the next merge is that of a process which was there
 ** all the time: the half stays no place to look for records. */
 static void output_half_written_by_the_dead(void) {
@@ -1070,6 +1106,7 @@ int main(void) {
   RUN(verify_tells_of_a_file_removed_beside_a_merge);
   RUN(removal_of_a_file_that_has_grown);
   RUN(output_half_written);
+  RUN(copy_of_what_was_overwritten);
   RUN(output_half_written_by_the_dead);
   RUN(output_is_settled_while_made_whole);
   RUN(output_begun_after_the_look);

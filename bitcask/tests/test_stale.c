@@ -132,6 +132,27 @@ static void committed_while_waiting(void) {
   finish();
 }
 
+/* A snapshot that is parked for the next statement is of use as long as it is of what is there, be
+** the commit made before it was parked or behind. */
+static void parked_is_of_what_is_there(void) {
+  bitcask_snapshot *snap;
+  setup();
+  put(mine, "a");
+  for (int when = 0; when < 3; when++) {
+    snap = take();
+    if (when == 1) put(mine, "b");
+    bitcask_snapshot_park(snap);
+    if (when == 2) put(mine, "b");
+    if (when) {
+      CHECK(!bitcask_snapshot_resume(snap));
+    } else {
+      CHECK(bitcask_snapshot_resume(snap));
+      bitcask_snapshot_close(snap);
+    }
+  }
+  finish();
+}
+
 /* Copies are no commits, as far as this handle makes them.  Those of another one it cannot tell
 ** from commits, but once. */
 static void merges_do_not_make_it_stale(void) {
@@ -158,6 +179,7 @@ int main(void) {
   RUN(rolled_back_is_no_commit);
   RUN(writer_at_work);
   RUN(committed_while_waiting);
+  RUN(parked_is_of_what_is_there);
   RUN(merges_do_not_make_it_stale);
   return test_done();
 }

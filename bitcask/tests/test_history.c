@@ -100,6 +100,27 @@ static void records(void) {
   tempdir_remove(dir);
 }
 
+/* The file has grown since. */
+static void what_came_later_is_left_out(void) {
+  char *dir = tempdir_make();
+  bitcask *bc = open_dir(dir, true, 0);
+  bitcask_snapshot *snap = NULL;
+  bitcask_history *h = NULL;
+  bitcask_record r;
+
+  put(bc, "a", "1");
+  CHECK_OK(bitcask_snapshot_open(bc, NULL, &snap, &e), &e);
+  put(bc, "b", "2");
+  CHECK_OK(bitcask_history_open(snap, &h, &e), &e);
+  CHECK_OK(bitcask_history_next(h, &r, &e), &e);
+  CHECK_MEM(r.entry.key, r.entry.key_sz, "a", 1);
+  CHECK_RC(bitcask_history_next(h, &r, &e), BITCASK_NOTFOUND, &e);
+  bitcask_history_close(h);
+  bitcask_snapshot_close(snap);
+  CHECK_OK(bitcask_close(bc, &e), &e);
+  tempdir_remove(dir);
+}
+
 static void damage(const char *dir, long offset) {
   char path[512];
   FILE *f;
@@ -275,6 +296,7 @@ static void structure_beside_a_merge(void) {
 
 int main(void) {
   RUN(records);
+  RUN(what_came_later_is_left_out);
   RUN(damage_has_a_row);
   RUN(whole_mapped);
   RUN(whole_read);

@@ -32,6 +32,7 @@ static enum {
   DIE_AT_WRITE,
   DIE_BEHIND_WRITE,
   LOOK_AT_RECOVERY,
+  GROW_AT_STAT,
   MERGE_AT_OPEN
 } plan;
 static bitcask *writer;
@@ -793,6 +794,64 @@ static void output_begun_after_the_look(void) {
   }
 }
 
+/* ------------------------------------------------------- an output that grows beside verify */
+
+static sem_t merge_waits, merge_may_go;
+static unsigned n_writes;
+
+/* Before the second piece of the output. */
+static int write_in_turn(void *ctx, int fd, struct iovec *iov, int n, uint64_t offset) {
+  if (plan == GROW_AT_STAT && ++n_writes == 2) {
+    sem_post(&merge_waits);
+    sem_wait(&merge_may_go);
+  }
+  return bc_env_posix.pwritev(ctx, fd, iov, n, offset);
+}
+
+static int measure_and_let_grow(void *ctx, const char *path, bc_stat *out) {
+  int e = bc_env_posix.lstat(ctx, path, out);
+  if (plan == GROW_AT_STAT && n_writes == 2 && strstr(path, "/8.bitcask.data")) {
+    plan = IDLE;
+    sem_post(&merge_may_go);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+  }
+  return e;
+}
+
+static void *merge_two(void *bc) {
+  static const uint32_t ids[] = {1, 2};
+  CHECK_EQ(merge_files(bc, ids, 2), 0);
+  return NULL;
+}
+
+/* It is longer than it was when it was measured: nobody has cut it. */
+static void verify_beside_an_output_that_grows(void) {
+  static char value[3000];
+  uint64_t n_problems = 1;
+  bitcask_error e;
+  char key[8];
+
+  setup();
+  options.max_file_size = 8000;
+  env.pwritev = write_in_turn;
+  env.lstat = measure_and_let_grow;
+  sem_init(&merge_waits, 0, 0);
+  sem_init(&merge_may_go, 0, 0);
+  n_writes = 0;
+  reader = open_hooked();
+  for (int i = 0; i < 13; i++) {
+    size_t n = (size_t)sprintf(key, "k%d", i % 12); /* of file 1 one record is live */
+    CHECK_OK(bitcask_put(reader, key, n, value, sizeof value, &e), &e);
+  }
+  plan = GROW_AT_STAT;
+  CHECK_EQ(pthread_create(&thread, NULL, merge_two, reader), 0);
+  sem_wait(&merge_waits);
+  CHECK_OK(bitcask_verify_structure(reader, NULL, NULL, NULL, &n_problems, &e), &e);
+  CHECK_EQ(plan, IDLE);
+  CHECK_EQ(n_problems, 0);
+  finish(reader);
+}
+
 /* ------------------------------------------- the torn end of an output, while it is read */
 
 static bool starts_anew;
@@ -1110,6 +1169,7 @@ int main(void) {
   RUN(output_half_written_by_the_dead);
   RUN(output_is_settled_while_made_whole);
   RUN(output_begun_after_the_look);
+  RUN(verify_beside_an_output_that_grows);
   RUN(torn_output_is_cut_beside_a_reader);
   RUN(what_the_dead_left_stays);
   RUN(torn_tail_is_cut_beside_a_reader);

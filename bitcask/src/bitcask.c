@@ -235,10 +235,16 @@ int bitcask_open(const char *dir, const bitcask_options *o, bitcask **out, bitca
 ** is writing: then it is synced all the same. */
 static int sync_quietly(bitcask *bc, bitcask_error *err) {
   bitcask_error e = {0};
+  uint64_t merges;
   int rc = bc_writer_enter(bc, NULL, &e);
   if (rc == BITCASK_BUSY) {
-    rc = bc_refresh(bc, err); /* files that others have begun are to be synced, too */
-    return rc ? rc : bc_sync_unstable(bc, err);
+    do { /* again, if one could not be opened because it has just been merged */
+      bc_err_clear(err);
+      rc = bc_refresh(bc, err); /* files that others have begun are to be synced, too */
+      merges = atomic_load(&bc->merges);
+      if (!rc) rc = bc_sync_unstable(bc, err);
+    } while (rc == BITCASK_IOERR && bc_state_merges(&bc->state) != merges);
+    return rc;
   }
   if (rc) {
     if (err) *err = e;

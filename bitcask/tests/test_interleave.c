@@ -88,6 +88,8 @@ static int hooked_open(void *ctx, const char *path, unsigned flags, int *fd) {
   }
   if (plan == MERGE_AT_OPEN && flags == BC_OPEN_READ && strstr(path, ".data")) {
     plan = IDLE;
+    bitcask_txn_rollback(txn);
+    txn = NULL;
     CHECK_OK(merge_all(writer), &(bitcask_error){0});
   }
   return bc_env_posix.open(ctx, path, flags, fd);
@@ -221,6 +223,26 @@ static void sync_covers_files_not_seen_yet(void) {
   CHECK_OK(bitcask_sync(bc, &e), &e);
   CHECK(n_syncs > 0);
   bitcask_txn_rollback(txn);
+  finish(bc);
+}
+
+/* A file that is to be synced has just been merged by another process. */
+static void sync_beside_a_merge(void) {
+  char value[100] = {0};
+  bitcask_error e;
+  bitcask *bc;
+
+  setup();
+  options.sync = BITCASK_SYNC_OFF; /* nothing is stable before it is asked for */
+  options.max_file_size = 100;
+  CHECK_OK(bitcask_open(dir, &options, &writer, &e), &e);
+  for (int i = 0; i < 5; i++) CHECK_OK(bitcask_put(writer, "a", 1, value, sizeof value, &e), &e);
+  bc = open_hooked();
+  CHECK_OK(bitcask_begin(writer, 0, &txn, &e), &e);
+  plan = MERGE_AT_OPEN;
+  CHECK_OK(bitcask_sync(bc, &e), &e);
+  CHECK_EQ(plan, IDLE);
+  CHECK_EQ(get(bc, "a"), BITCASK_OK);
   finish(bc);
 }
 
@@ -1155,6 +1177,7 @@ int main(void) {
   RUN(no_read_behind_a_rollback);
   RUN(child_cannot_end_the_transaction);
   RUN(sync_covers_files_not_seen_yet);
+  RUN(sync_beside_a_merge);
   RUN(reload_during_a_transaction);
   RUN(deleted_and_merged_while_asleep);
   RUN(written_by_both);

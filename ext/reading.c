@@ -229,22 +229,6 @@ static int join(vt_connection *c, bitcask_error *e) {
   }
 }
 
-/* A cursor of a statement that was begun before may have another one. */
-static int fix_newest(vt_session *s, vt_view *view, bitcask_error *e) {
-  vt_view *newest = NULL;
-  int rc = BITCASK_OK;
-  if (view == s->view) {
-    vt_session_fix_view(s, view);
-    return rc;
-  }
-  rc = vt_session_view(s, &newest, e);
-  if (rc == BITCASK_OK) {
-    vt_session_fix_view(s, newest);
-    vt_view_release(newest);
-  }
-  return rc;
-}
-
 int vt_reading_view(vt_session *s, vt_view **view, bitcask_error *e) {
   vt_connection *c = s->connection;
   int rc = vt_session_view(s, view, e);
@@ -255,5 +239,6 @@ int vt_reading_view(vt_session *s, vt_view **view, bitcask_error *e) {
   if (!c->is_joined) {
     rc = join(c, e);
   }
-  return rc == BITCASK_OK && c->is_joined ? fix_newest(s, *view, e) : rc;
+  /* Not *view: the cursor of a statement that was begun before may have an older one. */
+  return rc == BITCASK_OK && c->is_joined ? vt_session_fix_view(s, e) : rc;
 }

@@ -169,10 +169,14 @@ void vt_view_release(vt_view *view) {
   s->spare = view;
 }
 
-void vt_session_fix_view(vt_session *s, vt_view *view) {
-  view->refs++;
-  s->fixed = view;
-  (void)vt_session_retain(s); /* its tables may be disconnected before the transaction ends */
+int vt_session_fix_view(vt_session *s, bitcask_error *e) {
+  vt_view *newest = NULL;
+  int rc = vt_session_view(s, &newest, e);
+  if (rc == BITCASK_OK) {
+    s->fixed = newest;
+    (void)vt_session_retain(s); /* its tables may be disconnected before the transaction ends */
+  }
+  return rc;
 }
 
 static void end_reading(vt_session *s) {
@@ -251,14 +255,9 @@ int vt_session_begin(vt_session *s, int timeout_ms, bitcask_error *e) {
 }
 
 int vt_session_pause(vt_session *s, bool goes_on, bitcask_error *e) {
-  vt_view *seen = NULL;
-  if (goes_on && !s->fixed) {
-    int rc = vt_session_view(s, &seen, e);
-    if (rc != BITCASK_OK) {
-      return rc;
-    }
-    vt_session_fix_view(s, seen);
-    vt_view_release(seen);
+  int rc = goes_on && !s->fixed ? vt_session_fix_view(s, e) : BITCASK_OK;
+  if (rc != BITCASK_OK) {
+    return rc;
   }
   bitcask_txn_rollback(s->txn);
   s->txn = NULL;

@@ -73,8 +73,9 @@ void vt_view_release(vt_view *view);
 /* To be called after every change of the transaction: later cursors must see it. */
 void vt_session_changed(vt_session *s);
 
-/* The view is that of the whole transaction, until vt_session_end_reading. */
-void vt_session_fix_view(vt_session *s, vt_view *view);
+/* What a statement that begins now reads is what the whole transaction reads, until
+** vt_session_end_reading.  As vt_session_view. */
+int vt_session_fix_view(vt_session *s, bitcask_error *e);
 /* The transaction in which the sessions of the connection have read is over. */
 void vt_session_end_reading(vt_connection *c);
 

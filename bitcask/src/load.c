@@ -119,15 +119,10 @@ static void check_link(loader *l, const bc_record *r, bool *broken) {
 /* Is the file shorter than it was when it was full?  What has been filled since it was listed
 ** is not. */
 static bool is_short(bitcask *bc, bc_datafile *df, uint64_t *was) {
-  bitcask_buf path = {0};
-  bc_stat st;
-  bool yes;
+  uint64_t size = 0;
 
   if (df->has_hint || !bc_store_length(bc, df, was) || atomic_load(&df->size) >= *was) return false;
-  yes = !bc_name_data(&path, bc->dir, df->id, "") &&
-        !bc->env->lstat(bc->env->ctx, (char *)path.data, &st) && st.size < *was;
-  bitcask_buf_free(&path);
-  return yes;
+  return !bc_store_size_on_disk(bc, df->id, &size, NULL, NULL) && size < *was;
 }
 
 static void check_length(bitcask *bc, bc_datafile *df) {
@@ -412,7 +407,7 @@ static int find_bounds(bitcask *bc, bc_catch_up_to to, bounds *b, bitcask_error 
   bool held = true;
   int e;
 
-  *b = (bounds){.all = to == BC_TO_END};
+  *b = (bounds){0};
   if (!bc->state.page) {
     e = bc_state_open_read(&bc->state, bc->dir);
     if (e) return bc_err_os(err, e, "cannot map %s/%s", bc->dir, BC_STATE_NAME);
@@ -479,7 +474,6 @@ static int hold_dead_tail(bitcask *bc, bc_catch_up_to to, const bc_position *sta
   if (b->live) {
     (void)find_bounds(bc, BC_TO_END, b, NULL); /* the page is mapped: it cannot fail */
     b->dead_tail = bc_state_tail(&bc->state) == BC_TAIL_APPENDED;
-    b->all = false;
   }
   return BITCASK_OK;
 }
@@ -512,23 +506,12 @@ static void release_outputs(bitcask *bc) {
   bc_store_end_merge(bc);
 }
 
-/* One that has gone is missed when it is opened. */
-static int size_now(const bitcask *bc, uint32_t id, uint64_t *size, bitcask_error *err) {
-  bitcask_buf path = {0};
-  bc_stat st;
-
-  if (bc_name_data(&path, bc->dir, id, "")) return bc_err_nomem(err);
-  if (!bc->env->lstat(bc->env->ctx, (char *)path.data, &st)) *size = st.size;
-  bitcask_buf_free(&path);
-  return BITCASK_OK;
-}
-
 /* Of an output that is being written counts what was noted before the directory was listed; nothing
 ** of the next one, which may have been begun since; and all of one that is finished. */
 static int written_of(const bitcask *bc, const bc_listed *f, uint64_t *limit, bitcask_error *err) {
   const bc_position *w = &bc->written;
   bc_position now = {0};
-  bool hinted;
+  bool hinted, gone; /* one that has gone is missed when it is opened */
   int rc;
 
   (void)bc_state_written(&bc->state, &now);
@@ -537,21 +520,23 @@ static int written_of(const bitcask *bc, const bc_listed *f, uint64_t *limit, bi
   if (f->id > w->file_id && f->id > now.file_id) return BITCASK_OK;
   rc = bc_hint_exists(bc->env, bc->dir, f->id, &hinted, err);
   if (rc) return rc;
-  if (hinted) return size_now(bc, f->id, limit, err); /* it may have been listed before */
+  /* It may have been listed before. */
+  if (hinted) return bc_store_size_on_disk(bc, f->id, limit, &gone, err);
   if (f->id > w->file_id || w->offset < *limit) *limit = f->id > w->file_id ? 0 : w->offset;
   return BITCASK_OK;
 }
 
 static int limit_of(bitcask *bc, const bounds *b, const bc_listed *f, uint64_t *limit,
                     bool *holding, bitcask_error *err) {
-  bool growing;
+  bool growing, gone;
   int rc;
 
   *limit = f->size;
   if (bc_may_grow(&bc->outputs, f->id) && !b->sizes_known) {
     rc = hold_outputs(bc, b, holding, &growing, err);
     if (rc) return rc;
-    return growing ? written_of(bc, f, limit, err) : size_now(bc, f->id, limit, err);
+    return growing ? written_of(bc, f, limit, err)
+                   : bc_store_size_on_disk(bc, f->id, limit, &gone, err);
   }
   if (b->live && !b->whole_tail && f->id == b->point.active_id && b->point.committed < f->size)
     *limit = b->point.committed;
@@ -878,6 +863,7 @@ static int pass(bitcask *bc, bc_catch_up_to to, bounds *b, bool *again, bitcask_
     bc->max_id = bc->newest_tstamp = 0; /* that of other files, perhaps of another clock */
     rc = start_anew(bc, err);
   }
+  b->all = to == BC_TO_END;
   if (!rc && !*again) rc = walk(bc, b, &l, again, err);
   /* Also of a merge's output with damage: what it took over is not known, so nothing may be
   ** taken for deleted because it is not there. */

@@ -50,18 +50,6 @@ static int note_damage(void *ctx, uint64_t offset, uint64_t n) {
   return BITCASK_ABORT;
 }
 
-static int size_on_disk(bitcask *bc, uint32_t id, uint64_t *size, bitcask_error *err) {
-  bitcask_buf path = {0};
-  bc_stat st = {0};
-  int rc = BITCASK_OK, e;
-  if (bc_name_data(&path, bc->dir, id, "")) return bc_err_nomem(err);
-  e = bc->env->lstat(bc->env->ctx, (char *)path.data, &st);
-  if (e) rc = bc_err_os(err, e, "cannot stat %s", path.data);
-  *size = st.size;
-  bitcask_buf_free(&path);
-  return rc;
-}
-
 /* *fits is false if the file is not as long as it should be, and gets no hint. */
 static int begin(bitcask *bc, sealer *s, bc_datafile *df, bool *fits, bitcask_error *err) {
   uint64_t on_disk = 0;
@@ -69,7 +57,7 @@ static int begin(bitcask *bc, sealer *s, bc_datafile *df, bool *fits, bitcask_er
 
   if (!rc) rc = bc_store_sync(bc, df, err);
   *s = (sealer){.df = df, .size = atomic_load_explicit(&df->size, memory_order_acquire)};
-  if (!rc) rc = size_on_disk(bc, df->id, &on_disk, err);
+  if (!rc) rc = bc_store_size_on_disk(bc, df->id, &on_disk, NULL, err);
   *fits = on_disk == s->size;
   return rc || !*fits ? rc : bc_hint_writer_open(&s->hint, bc->env, bc->dir, df->id, err);
 }

@@ -11,9 +11,10 @@
 
 static const char MAGIC[16] = "bitcask state 1\n";
 
-/* In `holder`; pids are below it. */
+/* In `tail`; below it is the kind. */
 enum { AUTHOR_SHIFT = 8 };
 
+/* In `holder`; pids are below it. */
 static const uint32_t COMMITTING = UINT32_C(1) << 31;
 
 /* Two commit points, used in turn: the one that readers use is never written

@@ -1,16 +1,19 @@
 /* store.c - see store.h. */
 #include "store.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "buf.h"
 #include "bytes.h"
 #include "crc32.h"
 #include "err.h"
 #include "lock.h"
+#include "name.h"
 
 enum {
   ASK_AFTER = 64 * 1024,
@@ -386,6 +389,21 @@ bool bc_store_length(const bitcask *bc, bc_datafile *df, uint64_t *out) {
   uint32_t first;
   return bc_state_length(&bc->state, df->id, out, &first) &&
          (atomic_load(&df->size) < LEAST_SZ || bc_datafile_first(df) == first);
+}
+
+int bc_store_size_on_disk(const bitcask *bc, uint32_t id, uint64_t *size, bool *gone,
+                          bitcask_error *err) {
+  bitcask_buf path = {0};
+  bc_stat st;
+  int rc = BITCASK_OK, e;
+
+  if (bc_name_data(&path, bc->dir, id, "")) return bc_err_nomem(err);
+  e = bc->env->lstat(bc->env->ctx, (char *)path.data, &st);
+  if (gone) *gone = e == ENOENT;
+  if (!e) *size = st.size;
+  if (e && !(gone && *gone)) rc = bc_err_os(err, e, "cannot stat %s", path.data);
+  bitcask_buf_free(&path);
+  return rc;
 }
 
 uint32_t bc_store_cutoff(const bitcask *bc) {

@@ -257,6 +257,13 @@ int bc_store_read(const bitcask *bc, bc_datafile *df, const bc_place *place, con
                   size_t key_sz, bitcask_buf *scratch, const void **value, uint32_t *value_sz,
                   bitcask_error *err);
 
+/*
+** How long the data file of that name is now.  *gone: there is none, and *size is as it was; with
+** NULL that is an error.  BITCASK_IOERR, BITCASK_NOMEM.
+*/
+int bc_store_size_on_disk(const bitcask *bc, uint32_t id, uint64_t *size, bool *gone,
+                          bitcask_error *err);
+
 /* The error of a keydir that could not replace a damaged part of itself; the
 ** next read loads it anew. */
 int bc_store_lost_keydir(bitcask *bc, bitcask_error *err);

@@ -2,7 +2,6 @@
 ** verify.c - bitcask_verify, bitcask_verify_structure: does the disk hold what the
 ** keydir says?
 */
-#include <errno.h>
 #include <stdio.h>
 
 #include "err.h"
@@ -11,7 +10,6 @@
 #include "home.h"
 #include "load.h"
 #include "lock.h"
-#include "name.h"
 
 enum { REMOVAL_MS = 5000 }; /* an unlink and a sync of the directory */
 
@@ -93,22 +91,6 @@ static int on_skipped(void *ctx, uint64_t offset, uint64_t n) {
   return tell(ctx, offset, text);
 }
 
-/* *size: of the data file, *gone if there is none of that name. */
-static int size_on_disk(verifier *v, uint32_t id, uint64_t *size, bool *gone) {
-  bitcask *bc = v->snap->bc;
-  bitcask_buf path = {0};
-  bc_stat st = {0};
-  int rc = BITCASK_OK, e;
-
-  if (bc_name_data(&path, bc->dir, id, "")) return bc_err_nomem(v->err);
-  e = bc->env->lstat(bc->env->ctx, (char *)path.data, &st);
-  *gone = e == ENOENT;
-  *size = st.size;
-  if (e && !*gone) rc = bc_err_os(v->err, e, "cannot stat %s", path.data);
-  bitcask_buf_free(&path);
-  return rc;
-}
-
 static int tell_missing(verifier *v, uint64_t size, uint64_t was) {
   char text[128];
   snprintf(text, sizeof text, "the file has lost its end: it has %llu of %llu bytes",
@@ -127,7 +109,7 @@ static int verify_hint(verifier *v, const bc_datafile *df) {
   ** longer than when the snapshot was taken. */
   rc = bc_hint_exists(bc->env, bc->dir, df->id, &there, v->err);
   if (rc || !there) return rc;
-  rc = size_on_disk(v, df->id, &size, &gone);
+  rc = bc_store_size_on_disk(v->snap->bc, df->id, &size, &gone, v->err);
   if (rc || gone) return rc;
   rc = bc_hint_open(&h, bc->env, bc->dir, df->id, size, bc->opt.mmap, v->err);
   if (rc == BITCASK_NOTFOUND) return BITCASK_OK;
@@ -225,7 +207,7 @@ static int verify_size(verifier *v, const bc_datafile *df) {
   /* Asked for first: an output of a merge that grows meanwhile is longer then than it was. */
   uint64_t size, least = bc_snapshot_limit(v->snap, df);
   bool gone;
-  int rc = size_on_disk(v, df->id, &size, &gone);
+  int rc = bc_store_size_on_disk(v->snap->bc, df->id, &size, &gone, v->err);
   if (rc) return rc;
   if (gone) return verify_gone(v, df->id);
   return size < least ? tell(v, size, "the file has been cut from outside") : BITCASK_OK;
